@@ -1,0 +1,196 @@
+/*
+ * log.h - partitioned, ordered logs of raw records, behind one small interface.
+ *
+ * Two implementations: `kafka` (librdkafka) and `files` (a folder a topic, in it
+ * partition=N/NAME.avro object container files). A log is read partition by partition, by pull:
+ * whoever reads decides which partition is next, and one that is not read is paused. Offsets are
+ * kept by the caller.
+ *
+ * Nothing here looks inside a record. `files` is lent esp_log_framer, for the blocks of a
+ * container file do not delimit their records.
+ */
+#ifndef ESP_LOG_LOG_H
+#define ESP_LOG_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/bytes.h"
+#include "core/status.h"
+#include "core/timespan.h"
+
+/*
+ * What a record is. Bytes are borrowed from the reader until its next call.
+ *
+ * value.data == NULL is a tombstone (Kafka only).
+ */
+struct esp_record {
+    struct esp_bytes key;   /* Kafka's key; empty in files */
+    struct esp_bytes value; /* as it stands in the log, framing included */
+    int64_t offset;         /* in its partition, never falls */
+    int64_t log_time_us;    /* the log's own timestamp, ESP_TIME_NONE where it has none (files) */
+    const void *schema;     /* files: what esp_log_framer.open gave for the container; else NULL */
+};
+
+/* Lent to `files`: understands the schema of a container as far as delimiting its records. */
+struct esp_log_framer {
+    void *context;
+    /* Takes a container's schema (JSON text); *out_schema stays valid as long as the framer. */
+    enum esp_status (*open)(void *context, const char *json, size_t size, const void **out_schema,
+                            struct esp_error *err);
+    /* Length of the record at the head of bytes, or -1: the bytes hold no whole valid record. */
+    ptrdiff_t (*skip)(const void *schema, struct esp_bytes bytes);
+};
+
+struct esp_log;        /* a cluster, or a root folder */
+struct esp_log_reader; /* one partition of one topic */
+struct esp_log_writer; /* one topic */
+
+/* Something that went by without failing a call: a truncated file, a broker that is away. */
+struct esp_log_event {
+    enum esp_level_hint { ESP_LOG_NOTE, ESP_LOG_PROBLEM } level;
+    const char *text; /* one line, borrowed for the call */
+};
+typedef void esp_log_report(void *context, const struct esp_log_event *event);
+
+/* key/value pairs for librdkafka, as they stand in [kafka] */
+struct esp_log_property {
+    const char *name, *value;
+    const char *where; /* "FILE:LINE", for errors */
+};
+
+/*
+ * Connects. `report` may be called from any thread (a broker that is away: at most one line a
+ * minute and broker). Opening Kafka does not wait for the broker.
+ * Errors: ESP_ECONFIG (a property that librdkafka refuses, named with its place), ESP_ENOMEM.
+ */
+enum esp_status esp_log_open_kafka(const struct esp_log_property *properties, size_t n_properties,
+                                   esp_log_report *report, void *report_context,
+                                   struct esp_log **out, struct esp_error *err);
+
+/*
+ * Opens a root folder. Topics are its folders.
+ *
+ * codec  of files written: "null", "deflate" or "snappy"
+ * Errors: ESP_ECONFIG (not a folder, unknown codec), ESP_ENOMEM.
+ */
+enum esp_status esp_log_open_files(const char *root, const char *codec, esp_log_report *report,
+                                   void *report_context, struct esp_log **out,
+                                   struct esp_error *err);
+
+/* Readers and writers must be freed before. NULL is fine. */
+void esp_log_free(struct esp_log *log);
+
+/* "kafka" or "files"; for messages. */
+const char *esp_log_kind(const struct esp_log *log);
+
+/*
+ * Number of partitions of a topic: 0 if it does not exist. files: the highest N of partition=N
+ * plus one. Waits up to timeout_us for a broker. Errors: ESP_EBROKER, ESP_EIO.
+ */
+enum esp_status esp_log_partitions(struct esp_log *log, const char *topic, int64_t timeout_us,
+                                   size_t *out_n, struct esp_error *err);
+
+/*
+ * Creates a topic if it is missing. files: makes its folders.
+ *
+ * config  NULL-terminated pairs of topic properties ("cleanup.policy", "compact"), or NULL
+ * Errors: ESP_EBROKER, ESP_EIO, ESP_ECONFIG (refused by the broker, with its reason).
+ */
+enum esp_status esp_log_create_topic(struct esp_log *log, const char *topic, size_t n_partitions,
+                                     const char *const *config, struct esp_error *err);
+
+/* Where to begin. ESP_OFFSET_EARLIEST is the first record that the log still has. */
+#define ESP_OFFSET_EARLIEST INT64_C(-2)
+
+/*
+ * Opens one partition at an offset. A partition is opened once at a time.
+ *
+ * framer  needed by files, ignored by kafka; borrowed until the reader is freed
+ * follow  false: the reader ends at what the log's end was when it was opened;
+ *         true: it waits for more
+ * Errors: ESP_EBROKER, ESP_EIO, ESP_EDATA (the offset is no longer there: names the gap).
+ */
+enum esp_status esp_log_reader_new(struct esp_log *log, const char *topic, size_t partition,
+                                   int64_t offset, bool follow, const struct esp_log_framer *framer,
+                                   struct esp_log_reader **out, struct esp_error *err);
+void esp_log_reader_free(struct esp_log_reader *reader);
+
+enum esp_log_position {
+    ESP_LOG_MORE,   /* more may follow at once */
+    ESP_LOG_AT_END, /* everything up to the end that the log confirms was read; with follow, more
+                       may come */
+    ESP_LOG_ENDED,  /* a bounded reader gave its last record: call no more */
+};
+
+/*
+ * Reads up to `capacity` records, in order; waits at most timeout_us for the first (0: not at all).
+ *
+ * records, *out_n   *out_n may be 0 whatever the position
+ * *out_position     the state after these records
+ * A damaged or foreign file is reported, counted (esp_log_reader_stats) and passed over.
+ * Errors: ESP_EIO, ESP_EDATA (the offset fell out of the broker's retention: names the gap),
+ *         ESP_EBROKER (only what cannot be retried, e.g. the topic was deleted; a broker that is
+ *         away is reported and retried inside).
+ */
+enum esp_status esp_log_read(struct esp_log_reader *reader, struct esp_record *records,
+                             size_t capacity, int64_t timeout_us, size_t *out_n,
+                             enum esp_log_position *out_position, struct esp_error *err);
+
+struct esp_log_reader_stats {
+    uint64_t records, bytes;
+    uint64_t damaged_files; /* truncated, foreign, failed checks; each was reported by name */
+    uint64_t skipped_bytes; /* bytes of those files that were not read */
+    int64_t end_offset;     /* last known end of the partition; -1: unknown */
+    int64_t next_offset;    /* where the next read goes on */
+};
+void esp_log_reader_stats(const struct esp_log_reader *reader, struct esp_log_reader_stats *out);
+
+/* Kafka: commits the reader's position to group.id, for lag monitors only, without waiting.
+ * files: nothing. */
+void esp_log_commit(struct esp_log_reader *reader);
+
+struct esp_log_writer_config {
+    const char *topic;
+    size_t n_partitions;     /* files: folders to spread over; kafka: ignored, the topic's own */
+    const char *schema_json; /* files: the containers' schema; kafka: ignored */
+    uint64_t roll_bytes;     /* files: begin a new file past this size; 0: 256 MiB */
+};
+
+/*
+ * Opens a topic to append to. files: begins a new container file a partition on first append, named
+ * TOPIC+PARTITION+FIRST_OFFSET.avro as Kafka Connect's sinks do.
+ * Errors: ESP_EIO, ESP_EBROKER, ESP_ENOMEM.
+ */
+enum esp_status esp_log_writer_new(struct esp_log *log, const struct esp_log_writer_config *config,
+                                   struct esp_log_writer **out, struct esp_error *err);
+
+/* Flushes nothing: what was not flushed may be lost. NULL is fine. */
+void esp_log_writer_free(struct esp_log_writer *writer);
+
+enum { ESP_PARTITION_BY_KEY = -1 };
+
+/*
+ * Appends one record; copies what it needs.
+ *
+ * partition   or ESP_PARTITION_BY_KEY: as Java's producer chooses (murmur2_random: murmur2 of the
+ *             key, & 0x7fffffff, mod the number of partitions; an empty key round robin)
+ * value       kafka: framed already; files: the bare Avro record
+ * log_time_us kafka: the record's timestamp, ESP_TIME_NONE: now; files: not kept
+ * Blocks while the output queue is full: that slows the input, and nothing is dropped.
+ * Errors: ESP_EIO, ESP_EBROKER (a delivery failed for good, of this record or of an earlier one).
+ */
+enum esp_status esp_log_append(struct esp_log_writer *writer, int32_t partition,
+                               struct esp_bytes key, struct esp_bytes value, int64_t log_time_us,
+                               struct esp_error *err);
+
+/* Returns when everything appended is acknowledged (kafka) or written and fsynced as whole blocks
+ * (files). Errors: ESP_EIO, ESP_EBROKER (also when timeout_us passed). */
+enum esp_status esp_log_flush(struct esp_log_writer *writer, int64_t timeout_us,
+                              struct esp_error *err);
+
+/* The partition that Java's producer takes for a key: murmur2_random. key must not be empty. */
+uint32_t esp_log_partition_of(struct esp_bytes key, uint32_t n_partitions);
+
+#endif
