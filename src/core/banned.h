@@ -8,6 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#pragma GCC poison strcpy strcat sprintf vsprintf strtok gets atoi atol atof strncpy strncat
+#pragma GCC poison strcpy strcat sprintf vsprintf strtok gets atoi atof strncpy strncat
 
 #endif
