@@ -6,8 +6,11 @@
  *     key = value ; and # are part of the value
  *         an indented line continues the value, joined by one blank
  *
- * Keys and section names are trimmed. Values keep inner blanks. Every entry knows its file and
- * line. All errors of a file are reported, not just the first.
+ * Keys and section names are trimmed, and blanks inside a section's name become one. Values keep
+ * inner blanks. An indented comment is a comment too, also between the lines of a value; an empty
+ * line ends the value. Lines end in LF or CRLF; a UTF-8 byte order mark is skipped; control
+ * characters other than tabs are refused. Every entry knows its file and line. All errors of a
+ * file are reported, not just the first.
  */
 #ifndef ESP_CORE_INI_H
 #define ESP_CORE_INI_H
@@ -24,17 +27,29 @@ struct esp_ini_entry {
     int line;         /* 1-based, of the key */
 };
 
-/* Owned by whoever called init. Entries stay in the order of the file. */
+/* A section that stands in the file, with or without entries. */
+struct esp_ini_section {
+    const char *name;
+    const char *file;
+    int line; /* where it first opens */
+};
+
+/* Owned by whoever called init. Entries and sections stay in the order of the file. */
 struct esp_ini {
     struct esp_ini_entry *entries;
-    size_t n_entries;
-    struct esp_ini_chunk *texts; /* what the entries point into */
+    size_t n_entries, capacity;
+    struct esp_ini_section *sections; /* each name once; "" only if it has entries */
+    size_t n_sections, section_capacity;
+    struct esp_ini_chunk *texts; /* what the entries and sections point into */
 };
 
 /* One problem: a line for a person, "FILE:LINE: what; mend". */
 typedef void esp_ini_report(void *context, const char *line);
 
-enum { ESP_INI_MAX_BYTES = 1 << 20 };
+enum {
+    ESP_INI_MAX_BYTES = 1 << 20, /* of one text */
+    ESP_INI_MAX_ENTRIES = 4096,  /* of a document; sections the same */
+};
 
 void esp_ini_init(struct esp_ini *ini);
 void esp_ini_release(struct esp_ini *ini);
@@ -45,7 +60,8 @@ void esp_ini_release(struct esp_ini *ini);
  * file    its name in reports and entries, copied
  * report  called once a problem; may be NULL
  * The same key twice in one section is a problem that names both lines; sections may be reopened.
- * Errors: ESP_ECONFIG (at least one problem was reported; the good entries are kept), ESP_ENOMEM.
+ * Errors: ESP_ECONFIG (at least one problem was reported; the good entries are kept; of a key that
+ * stands twice, the first), ESP_ENOMEM.
  */
 enum esp_status esp_ini_parse(struct esp_ini *ini, const char *file, const char *text, size_t size,
                               esp_ini_report *report, void *context, struct esp_error *err);
@@ -54,12 +70,20 @@ enum esp_status esp_ini_parse(struct esp_ini *ini, const char *file, const char 
 enum esp_status esp_ini_read(struct esp_ini *ini, const char *file, esp_ini_report *report,
                              void *context, struct esp_error *err);
 
-/* Sets or replaces one entry ("-o section.key=value" on a command line). Errors: ESP_ENOMEM. */
+/*
+ * Sets or replaces one entry ("-o section.key=value" on a command line), and opens its section.
+ *
+ * line  0 if file has no lines; reports then leave it out
+ * Errors: ESP_ECONFIG (ESP_INI_MAX_ENTRIES), ESP_ENOMEM; the document is as before then.
+ */
 enum esp_status esp_ini_set(struct esp_ini *ini, const char *section, const char *key,
                             const char *value, const char *file, int line, struct esp_error *err);
 
 /* The entry, or NULL. */
 const struct esp_ini_entry *esp_ini_find(const struct esp_ini *ini, const char *section,
                                          const char *key);
+
+/* The section, or NULL if it was never opened: "[installs]" without a key counts. */
+const struct esp_ini_section *esp_ini_find_section(const struct esp_ini *ini, const char *name);
 
 #endif

@@ -25,13 +25,15 @@
 
 /*
  * Parses a span: a decimal number and a unit (us, ms, s, m, h, d), "0" alone, e.g. "30s", "1.5h".
+ * A whole number of microseconds, not negative, below 2^63.
  * Errors: ESP_ECONFIG; *out_us is untouched then.
  */
 enum esp_status esp_span_parse(const char *text, int64_t *out_us, struct esp_error *err);
 
 /*
  * Parses a time: "2024-05-01", "2024-05-01T13:20:00Z", with a fraction of up to six digits, a blank
- * for the T, or an offset (+02:00) for the Z; without one it is UTC.
+ * for the T, or an offset (+02:00) for the Z; without one it is UTC. The proleptic Gregorian
+ * calendar, years 0001 to 9999 in UTC, no leap seconds.
  * Errors: ESP_ECONFIG; *out_us is untouched then.
  */
 enum esp_status esp_time_parse(const char *text, int64_t *out_us, struct esp_error *err);
@@ -39,7 +41,7 @@ enum esp_status esp_time_parse(const char *text, int64_t *out_us, struct esp_err
 enum { ESP_TIME_TEXT_SIZE = 40 };
 
 /* Writes a span as its largest exact unit ("90m", "7d") or a time as RFC 3339 in UTC, with as much
- * of a fraction as it has. Both return text. */
+ * of a fraction as it has; "none" and "end" for the two that are no times. Both return text. */
 const char *esp_span_format(int64_t span_us, char text[ESP_TIME_TEXT_SIZE]);
 const char *esp_time_format(int64_t time_us, char text[ESP_TIME_TEXT_SIZE]);
 
