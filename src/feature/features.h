@@ -32,7 +32,7 @@ struct esp_feature_config {
     size_t value; /* index of its path in the decoder's feature_paths; not for crosses */
     enum esp_numeric_scale scale;
     enum esp_numeric_form form;
-    size_t n_buckets;        /* BUCKETS: by running quantiles of what was trained on */
+    size_t n_buckets;        /* BUCKETS: by running quantiles of what was trained on; 2 to 256 */
     size_t cross_a, cross_b; /* CROSS: indices of categorical or bucketised features before it */
 };
 
@@ -54,15 +54,18 @@ void esp_feature_batch_init(struct esp_feature_batch *batch, size_t n_features);
 void esp_feature_batch_release(struct esp_feature_batch *batch);
 void esp_feature_batch_reset(struct esp_feature_batch *batch);
 
-/* Appends row i of another batch of the same width. Errors: ESP_ENOMEM. */
+/* Appends row i of another batch of the same width (batch and from differ). Errors: ESP_EINVAL
+ * (no such row, another width), ESP_ENOMEM; the batch is unchanged then. */
 enum esp_status esp_feature_batch_copy_row(struct esp_feature_batch *batch,
                                            const struct esp_feature_batch *from, size_t row,
                                            struct esp_error *err);
 
 struct esp_features; /* the list and its running statistics (parameters) */
 
-/* Copies the list. Errors: ESP_ECONFIG (a cross of what cannot be crossed, a name twice),
- * ESP_ENOMEM. */
+enum { ESP_MAX_CROSS_PAIRS = 4096 }; /* of one row; the pairs of longer arrays are cut there */
+
+/* Copies the list. Errors: ESP_ECONFIG (an empty list, a cross of what cannot be crossed, a name
+ * twice), ESP_ENOMEM. */
 enum esp_status esp_features_new(const struct esp_feature_config *list, size_t n,
                                  struct esp_features **out, struct esp_error *err);
 void esp_features_free(struct esp_features *features);
@@ -76,8 +79,10 @@ const struct esp_feature_config *esp_features_config(const struct esp_features *
  *
  * values  (number of feature paths of the decoder)
  * learn   the row is a training example seen for the first time: its numbers enter the running
- *         statistics, after the row was made with those from before. Holdout and scoring: false.
- * Errors: ESP_ENOMEM.
+ *         statistics, after the row was made with those from before. Holdout and scoring: false;
+ *         several threads may do that at once with batches of their own, while none learns.
+ * A value that a numeric feature cannot read (text, bytes, array, NaN, infinite) is missing to it.
+ * Errors: ESP_ENOMEM; batch and statistics are unchanged then.
  */
 enum esp_status esp_features_add_row(struct esp_features *features, const struct esp_value *values,
                                      bool learn, struct esp_feature_batch *batch,
@@ -95,5 +100,16 @@ uint64_t esp_feature_default_key(const char *name);
 
 /* A hash of list and statistics; equal after equal rows. */
 uint64_t esp_features_hash(const struct esp_features *features);
+
+/*
+ * The running statistics as one block, for checkpoint and snapshot; its layout is in
+ * docs/features.md. Borrowed, and valid until the next row that learns, restore or free.
+ */
+struct esp_bytes esp_features_state(const struct esp_features *features);
+
+/* Takes back a block of the same list. Errors: ESP_EDATA (of another list or version, or damaged);
+ * the statistics are unchanged then. */
+enum esp_status esp_features_restore(struct esp_features *features, struct esp_bytes state,
+                                     struct esp_error *err);
 
 #endif

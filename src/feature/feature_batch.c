@@ -1,0 +1,88 @@
+/* feature_batch.c - rows of (key, coefficient) pairs in compressed form; see features.h. */
+#include "feature/feature_batch.h"
+
+#include <stdlib.h>
+
+void esp_feature_batch_init(struct esp_feature_batch *batch, size_t n_features)
+{
+    *batch = (struct esp_feature_batch){.n_features = n_features};
+}
+
+void esp_feature_batch_release(struct esp_feature_batch *batch)
+{
+    free(batch->begin);
+    free(batch->keys);
+    free(batch->coefficients);
+    esp_feature_batch_init(batch, batch->n_features);
+}
+
+void esp_feature_batch_reset(struct esp_feature_batch *batch)
+{
+    batch->n_rows = 0;
+}
+
+enum esp_status esp_feature_batch_reserve_row(struct esp_feature_batch *batch,
+                                              struct esp_error *err)
+{
+    if (batch->n_rows < batch->row_capacity)
+        return ESP_OK;
+    size_t n_rows = batch->row_capacity < 64 ? 64 : batch->row_capacity * 2, n;
+    if (__builtin_mul_overflow(n_rows, batch->n_features, &n) || n > UINT32_MAX)
+        return esp_fail(err, ESP_ENOMEM, "%zu rows of %zu features in one batch", n_rows,
+                        batch->n_features);
+    uint32_t *begin = reallocarray(batch->begin, n + 1, sizeof *begin);
+    if (begin == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu rows of features", n_rows);
+    begin[0] = 0;
+    batch->begin = begin;
+    batch->row_capacity = n_rows;
+    return ESP_OK;
+}
+
+enum esp_status esp_feature_batch_reserve_pairs(struct esp_feature_batch *batch, size_t n_pairs,
+                                                size_t n, struct esp_error *err)
+{
+    if (n <= batch->pair_capacity - n_pairs)
+        return ESP_OK;
+    if (n > UINT32_MAX - n_pairs)
+        return esp_fail(err, ESP_ENOMEM, "more than %u keys in one batch", UINT32_MAX);
+    void *keys = batch->keys, *coefficients = batch->coefficients;
+    size_t key_capacity = batch->pair_capacity, capacity = batch->pair_capacity;
+    enum esp_status status =
+        esp_array_grow(&keys, &key_capacity, n_pairs + n, sizeof *batch->keys, err);
+    if (status == ESP_OK)
+        status =
+            esp_array_grow(&coefficients, &capacity, n_pairs + n, sizeof *batch->coefficients, err);
+    batch->keys = keys;
+    batch->coefficients = coefficients;
+    batch->pair_capacity = capacity; /* the smaller, where the second array did not grow */
+    return status;
+}
+
+enum esp_status esp_feature_batch_copy_row(struct esp_feature_batch *batch,
+                                           const struct esp_feature_batch *from, size_t row,
+                                           struct esp_error *err)
+{
+    if (batch->n_features != from->n_features || row >= from->n_rows)
+        return esp_fail(err, ESP_EINVAL, "row %zu of %zu, of %zu features for %zu", row,
+                        from->n_rows, from->n_features, batch->n_features);
+    size_t n_pairs = esp_feature_batch_pairs(batch);
+    const uint32_t *begin = from->begin + row * from->n_features;
+    size_t n = begin[from->n_features] - begin[0];
+    enum esp_status status = esp_feature_batch_reserve_row(batch, err);
+    if (status == ESP_OK)
+        status = esp_feature_batch_reserve_pairs(batch, n_pairs, n, err);
+    if (status != ESP_OK)
+        return status;
+
+    uint32_t *to = batch->begin + batch->n_rows * batch->n_features;
+    for (size_t f = 1; f <= batch->n_features; f++)
+        to[f] = (uint32_t)(n_pairs + (begin[f] - begin[0]));
+    if (n > 0) {
+        memcpy(batch->keys + n_pairs, from->keys + begin[0], n * sizeof *batch->keys);
+        memcpy(batch->coefficients + n_pairs, from->coefficients + begin[0],
+               n * sizeof *batch->coefficients);
+    }
+    batch->n_rows++;
+    return ESP_OK;
+}
