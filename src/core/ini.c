@@ -9,15 +9,15 @@
 #include "core/ini.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/buf.h"
+#include "core/complaint.h"
 
-enum { REPORT_SIZE = 1024, SHOWN_CHARS = 40 };
+enum { SHOWN_CHARS = 40 /* of a text that is no good */ };
 
 /* One piece of memory that entries point into. */
 struct esp_ini_chunk {
@@ -33,10 +33,7 @@ struct parser {
     int line;            /* 1-based */
     char *value_end;     /* where a continuation is appended; NULL: none may follow */
     bool skips;          /* continuations belong to an entry that was not kept */
-    bool failed;         /* something was reported */
-    esp_ini_report *report;
-    void *context;
-    struct esp_error *err;
+    struct esp_complaints complaints;
 };
 
 void esp_ini_init(struct esp_ini *ini)
@@ -78,25 +75,6 @@ static char *text_copy(struct esp_ini *ini, const char *text, size_t size, struc
         memcpy(copy, text, size);
     copy[size] = '\0';
     return copy;
-}
-
-/* One problem of the current line: "FILE:LINE: what". */
-__attribute__((format(printf, 2, 3))) static void complain(struct parser *parser,
-                                                           const char *format, ...)
-{
-    char line[REPORT_SIZE];
-    int n = parser->line > 0 ? snprintf(line, sizeof line, "%s:%d: ", parser->file, parser->line)
-                             : snprintf(line, sizeof line, "%s: ", parser->file);
-    if (n >= 0 && (size_t)n < sizeof line) {
-        va_list args;
-        va_start(args, format);
-        vsnprintf(line + n, sizeof line - (size_t)n, format, args);
-        va_end(args);
-    }
-    esp_fail(parser->err, ESP_ECONFIG, "%s", line);
-    parser->failed = true;
-    if (parser->report != NULL)
-        parser->report(parser->context, line);
 }
 
 static bool is_blank(char c)
@@ -194,23 +172,26 @@ static enum esp_status parse_section(struct parser *parser, char *text, char *en
     char *name = trim(text + 1, end), *bracket = strchr(name, ']');
     parser->section = NULL;
     if (bracket == NULL) {
-        complain(parser, "[%.*s: a section's name ends in ]; write [join]", SHOWN_CHARS, name);
+        esp_complain(&parser->complaints, parser->file, parser->line,
+                     "[%.*s: a section's name ends in ]; write [join]", SHOWN_CHARS, name);
         return ESP_OK;
     }
     if (bracket[1] != '\0') {
-        complain(parser, "%.*s after a section's name; put it, comments too, on a line of its own",
-                 SHOWN_CHARS, bracket + 1);
+        esp_complain(&parser->complaints, parser->file, parser->line,
+                     "%.*s after a section's name; put it, comments too, on a line of its own",
+                     SHOWN_CHARS, bracket + 1);
         return ESP_OK;
     }
     name = trim(name, bracket);
     squeeze(name);
     if (*name == '\0' || strchr(name, '[') != NULL) {
-        complain(parser, "[%.*s] is no name for a section; write [join]", SHOWN_CHARS, name);
+        esp_complain(&parser->complaints, parser->file, parser->line,
+                     "[%.*s] is no name for a section; write [join]", SHOWN_CHARS, name);
         return ESP_OK;
     }
     parser->section = name;
     return open_section(parser->ini, (struct esp_ini_section){name, parser->file, parser->line},
-                        parser->err);
+                        parser->complaints.err);
 }
 
 /* "key = value" */
@@ -218,8 +199,9 @@ static enum esp_status parse_entry(struct parser *parser, char *text, char *end)
 {
     char *equals = memchr(text, '=', (size_t)(end - text));
     if (equals == NULL || equals == text) {
-        complain(parser, "%.*s: neither [section] nor key = value; a comment begins with #",
-                 SHOWN_CHARS, trim(text, end));
+        esp_complain(&parser->complaints, parser->file, parser->line,
+                     "%.*s: neither [section] nor key = value; a comment begins with #",
+                     SHOWN_CHARS, trim(text, end));
         parser->skips = true;
         return ESP_OK;
     }
@@ -231,15 +213,16 @@ static enum esp_status parse_entry(struct parser *parser, char *text, char *end)
         return ESP_OK;
     const struct esp_ini_entry *first = find(parser->ini, parser->section, key);
     if (first != NULL) {
-        complain(parser, "[%s] %s: stands already at %s:%d; remove one of the two", parser->section,
-                 key, first->file, first->line);
+        esp_complain(&parser->complaints, parser->file, parser->line,
+                     "[%s] %s: stands already at %s:%d; remove one of the two", parser->section,
+                     key, first->file, first->line);
         parser->skips = true;
         return ESP_OK;
     }
     return add_entry(
         parser->ini,
         (struct esp_ini_entry){parser->section, key, value, parser->file, parser->line},
-        parser->err);
+        parser->complaints.err);
 }
 
 /* An indented line; text is its first character that is not blank. */
@@ -247,9 +230,10 @@ static void parse_continuation(struct parser *parser, char *text, char *end)
 {
     if (parser->value_end == NULL) {
         if (!parser->skips)
-            complain(parser,
-                     "an indented line continues the value above it, and there is none; begin the "
-                     "line with its key");
+            esp_complain(
+                &parser->complaints, parser->file, parser->line,
+                "an indented line continues the value above it, and there is none; begin the "
+                "line with its key");
         return;
     }
     text = trim(text, end);
@@ -269,8 +253,9 @@ static bool has_control(struct parser *parser, const char *text, const char *end
 {
     for (const char *c = text; c < end; c++) {
         if (((unsigned char)*c < 0x20 && *c != '\t') || *c == 0x7f) {
-            complain(parser, "control character 0x%02x in column %td; remove it",
-                     (unsigned)(unsigned char)*c, c - text + 1);
+            esp_complain(&parser->complaints, parser->file, parser->line,
+                         "control character 0x%02x in column %td; remove it",
+                         (unsigned)(unsigned char)*c, c - text + 1);
             return true;
         }
     }
@@ -304,13 +289,13 @@ static enum esp_status parse_line(struct parser *parser, char *text, char *end)
 enum esp_status esp_ini_parse(struct esp_ini *ini, const char *file, const char *text, size_t size,
                               esp_ini_report *report, void *context, struct esp_error *err)
 {
-    struct parser parser = {.ini = ini, .report = report, .context = context, .err = err};
+    struct parser parser = {.ini = ini, .complaints = {report, context, err, false}};
     parser.file = text_copy(ini, file, strlen(file), err);
     if (parser.file == NULL)
         return ESP_ENOMEM;
     if (size > ESP_INI_MAX_BYTES) {
-        complain(&parser, "larger than %d bytes; this is hardly a configuration",
-                 ESP_INI_MAX_BYTES);
+        esp_complain(&parser.complaints, parser.file, parser.line,
+                     "larger than %d bytes; this is hardly a configuration", ESP_INI_MAX_BYTES);
         return ESP_ECONFIG;
     }
     if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
@@ -333,11 +318,11 @@ enum esp_status esp_ini_parse(struct esp_ini *ini, const char *file, const char 
         line = next;
     }
     if (status == ESP_ECONFIG) /* a limit, which err names but no report has said */
-        complain(&parser, "more than %d keys or sections; split the configuration",
-                 ESP_INI_MAX_ENTRIES);
+        esp_complain(&parser.complaints, parser.file, parser.line,
+                     "more than %d keys or sections; split the configuration", ESP_INI_MAX_ENTRIES);
     if (status != ESP_OK)
         return status;
-    return parser.failed ? ESP_ECONFIG : ESP_OK;
+    return parser.complaints.any ? ESP_ECONFIG : ESP_OK;
 }
 
 /* Reads a stream to its end, but no more than a byte over the limit. Errors: ESP_ENOMEM, or
@@ -354,13 +339,14 @@ static enum esp_status read_all(FILE *stream, struct esp_buf *buf, struct esp_er
 enum esp_status esp_ini_read(struct esp_ini *ini, const char *file, esp_ini_report *report,
                              void *context, struct esp_error *err)
 {
-    struct parser parser = {.file = file, .report = report, .context = context, .err = err};
+    struct esp_complaints complaints = {report, context, err, false};
     struct esp_buf buf;
     esp_buf_init(&buf, ESP_INI_MAX_BYTES + 1);
     FILE *stream = fopen(file, "rbe");
     enum esp_status status = stream == NULL ? ESP_EIO : read_all(stream, &buf, err);
     if (status == ESP_EIO) {
-        complain(&parser, "cannot be read: %s; name a file that can", strerror(errno));
+        esp_complain(&complaints, file, 0, "cannot be read: %s; name a file that can",
+                     strerror(errno));
         status = ESP_ECONFIG;
     } else if (status == ESP_OK) {
         status = esp_ini_parse(ini, file, (const char *)buf.data, buf.size, report, context, err);

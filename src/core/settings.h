@@ -39,7 +39,8 @@ struct esp_setting {
     enum esp_setting_type type;
     size_t offset;        /* of the field in the target struct */
     const char *fallback; /* default value as text; NULL: none */
-    double low, high;     /* inclusive range for INT, REAL, SPAN (us), SIZE; low == high: any */
+    double low, high;     /* inclusive range for INT, REAL, SPAN (us), SIZE; low == high: any;
+                             infinite (2^63 and more): open on that side */
     const char *choices;  /* "weight|offset", for CHOICE */
     bool required;        /* must be given */
     const char *doc;      /* one or more sentences for the manual */
@@ -50,9 +51,14 @@ struct esp_settings_arena;
 struct esp_settings_arena *esp_settings_arena_new(void); /* NULL: out of memory */
 void esp_settings_arena_free(struct esp_settings_arena *arena);
 
+/* Rows of one section stand together; at most 256 rows a section. */
+
 /*
  * Fills *target from the rows of `section` in the table and the entries of section
  * `ini_section` (for repeated sections the two differ: "model *" and "model fast").
+ *
+ * Of a key that is not given and has no default, a text becomes NULL and a list empty; fields of
+ * other types keep what the caller put there.
  *
  * report  as in ini.h: one call a problem, "FILE:LINE: [section] key: what; mend". Wrong type, out
  *         of range, an unknown key with the nearest known one, a required key that is missing.
