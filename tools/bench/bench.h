@@ -1,0 +1,14 @@
+/*
+ * bench.h - the measurements of espalier-bench. Each prints lines `NAME VALUE UNIT` to stdout and
+ * returns an exit code; --help of each tells its options.
+ */
+#ifndef ESP_TOOLS_BENCH_H
+#define ESP_TOOLS_BENCH_H
+
+/* The join alone: events a second a core, bytes a pending impression. */
+int bench_join(int argc, char **argv);
+
+/* The learner alone: examples a second a core. */
+int bench_learn(int argc, char **argv);
+
+#endif
