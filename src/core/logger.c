@@ -50,7 +50,7 @@ void esp_logger_set_hooks(void (*before)(void *), void (*after)(void *), void *c
 /* Appends n bytes that must stay together, or cuts the line here. */
 static void put(struct line *line, const char *text, size_t n)
 {
-    if (line->cut || n > LINE_SIZE - TAIL_SIZE - line->size) {
+    if (line->cut || line->size + n > LINE_SIZE - TAIL_SIZE) {
         line->cut = true;
         return;
     }
