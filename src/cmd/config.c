@@ -1,0 +1,523 @@
+/*
+ * config.c - loads a configuration in one pass of reports: whatever is wrong with the file is said
+ * at once, a line each, before anything is read.
+ */
+#include "cmd/config.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/buf.h"
+
+static const char *const passthrough_sections[] = {"kafka", "schemas", NULL};
+
+/* Where problems go while a configuration is loaded. */
+struct loader {
+    struct config *config;
+    esp_ini_report *report;
+    void *context;
+    size_t n_problems;
+};
+
+static void count_and_report(void *context, const char *line)
+{
+    struct loader *loader = context;
+    loader->n_problems++;
+    if (loader->report != NULL)
+        loader->report(loader->context, line);
+}
+
+/* One problem that names the entry if there is one, else the file alone. */
+__attribute__((format(printf, 4, 5))) static void
+problem(struct loader *loader, const char *section, const char *key, const char *format, ...)
+{
+    char what[ESP_ERROR_TEXT_SIZE], line[ESP_ERROR_TEXT_SIZE * 2];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    const struct esp_ini_entry *entry =
+        key == NULL ? NULL : esp_ini_find(&loader->config->ini, section, key);
+    if (entry != NULL)
+        snprintf(line, sizeof line, "%s:%d: [%s] %s = %s: %s", entry->file, entry->line, section,
+                 key, entry->value, what);
+    else if (key != NULL)
+        snprintf(line, sizeof line, "%s: [%s] %s: %s", loader->config->path, section, key, what);
+    else
+        snprintf(line, sizeof line, "%s: [%s]: %s", loader->config->path, section, what);
+    count_and_report(loader, line);
+}
+
+static enum esp_status apply_overrides(struct loader *loader, char *const *overrides, size_t n,
+                                       struct esp_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *dot = strchr(overrides[i], '.'), *equals = strchr(overrides[i], '=');
+        if (dot == NULL || equals == NULL || dot > equals || dot == overrides[i] ||
+            dot + 1 == equals) {
+            char line[ESP_ERROR_TEXT_SIZE];
+            snprintf(line, sizeof line, "-o %s: write section.key=value", overrides[i]);
+            count_and_report(loader, line);
+            continue;
+        }
+        char section[128], key[256];
+        snprintf(section, sizeof section, "%.*s", (int)(dot - overrides[i]), overrides[i]);
+        snprintf(key, sizeof key, "%.*s", (int)(equals - dot - 1), dot + 1);
+        enum esp_status status = esp_ini_set(&loader->config->ini, section, key, equals + 1,
+                                             "command line", (int)i + 1, err);
+        if (status != ESP_OK)
+            return status;
+    }
+    return ESP_OK;
+}
+
+static size_t count_entries(const struct esp_ini *ini, const char *section)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < ini->n_entries; i++)
+        n += strcmp(ini->entries[i].section, section) == 0;
+    return n;
+}
+
+/* "FILE:LINE" of an entry; freed with the configuration. NULL: out of memory. */
+static const char *place_of(const struct esp_ini_entry *entry)
+{
+    char *text = NULL;
+    return asprintf(&text, "%s:%d", entry->file, entry->line) < 0 ? NULL : text;
+}
+
+static enum esp_status collect_kafka(struct config *config, struct esp_error *err)
+{
+    size_t n = count_entries(&config->ini, "kafka");
+    config->properties = calloc(n + 1, sizeof *config->properties);
+    if (config->properties == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory");
+    for (size_t i = 0; i < config->ini.n_entries; i++) {
+        const struct esp_ini_entry *entry = &config->ini.entries[i];
+        if (strcmp(entry->section, "kafka") != 0)
+            continue;
+        struct esp_log_property *property = &config->properties[config->n_properties++];
+        *property = (struct esp_log_property){entry->key, entry->value, place_of(entry)};
+        if (property->where == NULL)
+            return esp_fail(err, ESP_ENOMEM, "out of memory");
+    }
+    return ESP_OK;
+}
+
+static enum esp_status collect_schemas(struct loader *loader, struct esp_error *err)
+{
+    struct config *config = loader->config;
+    size_t n = count_entries(&config->ini, "schemas");
+    config->schemas = calloc(n + 1, sizeof *config->schemas);
+    if (config->schemas == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory");
+    for (size_t i = 0; i < config->ini.n_entries; i++) {
+        const struct esp_ini_entry *entry = &config->ini.entries[i];
+        if (strcmp(entry->section, "schemas") != 0)
+            continue;
+        char *end = NULL;
+        errno = 0;
+        long long id = strtoll(entry->key, &end, 10);
+        if (errno != 0 || *end != '\0' || id < 0 || id > INT32_MAX) {
+            problem(loader, "schemas", entry->key,
+                    "not a schema id; write the number under which records name this schema");
+            continue;
+        }
+        struct esp_schema_file *file = &config->schemas[config->n_schemas++];
+        *file = (struct esp_schema_file){id, entry->value, place_of(entry)};
+        if (file->where == NULL)
+            return esp_fail(err, ESP_ENOMEM, "out of memory");
+    }
+    return ESP_OK;
+}
+
+/* ---- models ---------------------------------------------------------------------------------- */
+
+static size_t parse_widths(struct loader *loader, const char *section, const char *key,
+                           const struct esp_setting_list *list, size_t widths[ESP_MAX_LAYERS])
+{
+    if (list->n_items > ESP_MAX_LAYERS) {
+        problem(loader, section, key, "%zu layers; at most %d", list->n_items, ESP_MAX_LAYERS);
+        return 0;
+    }
+    for (size_t i = 0; i < list->n_items; i++) {
+        char *end = NULL;
+        long width = strtol(list->items[i], &end, 10);
+        if (*end != '\0' || width < 1 || width > 4096) {
+            problem(loader, section, key, "\"%s\" is no width; write numbers from 1 to 4096",
+                    list->items[i]);
+            return 0;
+        }
+        widths[i] = (size_t)width;
+    }
+    return list->n_items;
+}
+
+static struct esp_optimizer_config optimizer_of(const struct optimizer_options *from)
+{
+    return (struct esp_optimizer_config){
+        .kind = (enum esp_optimizer)from->kind,
+        .accumulator = (enum esp_accumulator)from->accumulator,
+        .rate = from->rate,
+        .initial = from->initial,
+        .half_life_us = from->half_life_us,
+        .schedule = (enum esp_schedule)from->schedule,
+        .horizon = from->horizon,
+        .beta1 = from->beta1,
+        .beta2 = from->beta2,
+        .epsilon = from->epsilon,
+        .l2 = from->l2,
+        .clip = from->clip,
+    };
+}
+
+static enum esp_status load_model(struct loader *loader, const char *section, struct esp_error *err)
+{
+    struct config *config = loader->config;
+    struct model_options from = {.name = strcmp(section, "model") == 0 ? "main" : section + 6};
+    enum esp_status status =
+        esp_settings_apply(option_table, n_option_rows, "model *", &config->ini, section, &from,
+                           config->arena, count_and_report, loader, err);
+    if (status != ESP_OK)
+        return status;
+    struct esp_model_config *model = &config->models[config->n_models++];
+    *model = (struct esp_model_config){
+        .name = from.name,
+        .setup = (enum esp_setup_id)from.setup,
+        .width = (size_t)from.width,
+        .batch = (size_t)from.batch,
+        .slice = (size_t)from.slice,
+        .dense = optimizer_of(&from.dense),
+        .sparse = optimizer_of(&from.sparse),
+        .seed = (uint64_t)from.seed,
+        .init = from.init,
+        .admit_after = (uint32_t)from.admit_after,
+        .table_bytes = from.table_memory,
+        .correction = (enum esp_correction)config->options.correction,
+        .keep = config->options.negatives,
+    };
+    model->n_layers = parse_widths(loader, section, "layers", &from.layers, model->layers);
+    model->n_head_layers =
+        parse_widths(loader, section, "head_layers", &from.head_layers, model->head_layers);
+    return ESP_OK;
+}
+
+static bool is_model_section(const char *section)
+{
+    return strcmp(section, "model") == 0 ||
+           (strncmp(section, "model ", 6) == 0 && section[6] != '\0');
+}
+
+/* Every section that is a model, each once, in the order of the file; none: one with defaults. */
+static enum esp_status load_models(struct loader *loader, struct esp_error *err)
+{
+    struct config *config = loader->config;
+    const struct esp_ini *ini = &config->ini;
+    config->models = calloc(ini->n_entries + 1, sizeof *config->models);
+    if (config->models == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory");
+    enum esp_status status = ESP_OK;
+    size_t n_found = 0;
+    for (size_t i = 0; i < ini->n_entries; i++) {
+        const char *section = ini->entries[i].section;
+        bool seen = !is_model_section(section);
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = strcmp(ini->entries[j].section, section) == 0;
+        if (seen)
+            continue;
+        n_found++;
+        enum esp_status one = load_model(loader, section, err);
+        status = status != ESP_OK ? status : one;
+    }
+    return n_found > 0 ? status : load_model(loader, "model", err);
+}
+
+/* ---- features -------------------------------------------------------------------------------- */
+
+static size_t path_index(struct config *config, const char *path)
+{
+    for (size_t i = 0; i < config->n_feature_paths; i++) {
+        if (strcmp(config->feature_paths[i], path) == 0)
+            return i;
+    }
+    config->feature_paths[config->n_feature_paths] = path;
+    return config->n_feature_paths++;
+}
+
+static size_t feature_index(const struct config *config, const char *name, size_t size)
+{
+    for (size_t i = 0; i < config->n_features; i++) {
+        if (strlen(config->features[i].name) == size &&
+            memcmp(config->features[i].name, name, size) == 0)
+            return i;
+    }
+    return SIZE_MAX;
+}
+
+static void add_fields(struct loader *loader, const char *key, const struct esp_setting_list *list,
+                       struct esp_feature_config like)
+{
+    struct config *config = loader->config;
+    for (size_t i = 0; i < list->n_items; i++) {
+        const char *name = list->items[i];
+        if (feature_index(config, name, strlen(name)) != SIZE_MAX) {
+            problem(loader, "features", key, "%s is a feature already; name it once", name);
+            continue;
+        }
+        like.name = name;
+        like.value = path_index(config, name);
+        config->features[config->n_features++] = like;
+    }
+}
+
+static void add_cross(struct loader *loader, const char *text)
+{
+    struct config *config = loader->config;
+    const char *times = strstr(text, " x ");
+    if (times == NULL) {
+        problem(loader, "features", "cross", "\"%s\" is no pair; write `one x other`", text);
+        return;
+    }
+    size_t left = (size_t)(times - text);
+    while (left > 0 && text[left - 1] == ' ')
+        left--;
+    const char *right = times + 3 + strspn(times + 3, " ");
+    struct esp_feature_config cross = {
+        .name = text,
+        .kind = ESP_FEATURE_CROSS,
+        .cross_a = feature_index(config, text, left),
+        .cross_b = feature_index(config, right, strlen(right)),
+    };
+    const char *missing = cross.cross_a == SIZE_MAX   ? text
+                          : cross.cross_b == SIZE_MAX ? right
+                                                      : NULL;
+    if (missing != NULL)
+        problem(loader, "features", "cross", "\"%.*s\" is no feature; list it as one first",
+                (int)(missing == text ? left : strlen(right)), missing);
+    else
+        config->features[config->n_features++] = cross;
+}
+
+static enum esp_status load_features(struct loader *loader, struct esp_error *err)
+{
+    struct config *config = loader->config;
+    const struct options *options = &config->options;
+    size_t most = options->categorical.n_items + options->numeric.n_items +
+                  options->numeric_log.n_items + options->buckets.n_items +
+                  options->buckets_log.n_items + options->crosses.n_items;
+    if (most == 0) {
+        problem(loader, "features", "categorical",
+                "no features; list the fields of an impression to learn from");
+        return ESP_OK;
+    }
+    config->features = calloc(most, sizeof *config->features);
+    config->feature_paths = calloc(most, sizeof *config->feature_paths);
+    config->feature_names = calloc(most, sizeof *config->feature_names);
+    if (config->features == NULL || config->feature_paths == NULL || config->feature_names == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory");
+
+    size_t n_buckets = (size_t)options->n_buckets;
+    add_fields(loader, "categorical", &options->categorical,
+               (struct esp_feature_config){.kind = ESP_FEATURE_CATEGORICAL});
+    add_fields(loader, "numeric", &options->numeric,
+               (struct esp_feature_config){.kind = ESP_FEATURE_NUMERIC});
+    add_fields(loader, "numeric_log", &options->numeric_log,
+               (struct esp_feature_config){.kind = ESP_FEATURE_NUMERIC, .scale = ESP_SCALE_LOG});
+    add_fields(loader, "buckets", &options->buckets,
+               (struct esp_feature_config){
+                   .kind = ESP_FEATURE_NUMERIC, .form = ESP_FORM_BUCKETS, .n_buckets = n_buckets});
+    add_fields(loader, "buckets_log", &options->buckets_log,
+               (struct esp_feature_config){.kind = ESP_FEATURE_NUMERIC,
+                                           .scale = ESP_SCALE_LOG,
+                                           .form = ESP_FORM_BUCKETS,
+                                           .n_buckets = n_buckets});
+    for (size_t i = 0; i < options->crosses.n_items; i++)
+        add_cross(loader, options->crosses.items[i]);
+    for (size_t i = 0; i < config->n_features; i++)
+        config->feature_names[i] = config->features[i].name;
+    return ESP_OK;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+static void check_across(struct loader *loader)
+{
+    const struct config *config = loader->config;
+    const struct options *options = &config->options;
+    if ((options->files_root == NULL) == (config->n_properties == 0))
+        problem(loader, options->files_root == NULL ? "kafka" : "files", NULL,
+                options->files_root == NULL
+                    ? "no input; give [kafka] bootstrap.servers, or [files] root"
+                    : "both [files] and [kafka] are given; keep one");
+    else if (options->files_root == NULL &&
+             esp_ini_find(&config->ini, "kafka", "bootstrap.servers") == NULL &&
+             esp_ini_find(&config->ini, "kafka", "metadata.broker.list") == NULL &&
+             esp_ini_find(&config->ini, "kafka", "test.mock.num.brokers") == NULL)
+        problem(loader, "kafka", "bootstrap.servers", "is missing; write host:port of a broker");
+    if (options->idle_lag_us > 0 && options->idle_lag_us >= options->skew_us)
+        problem(loader, "join", "idle_lag", "must be less than join.skew");
+    if (options->time_min_us >= options->time_max_us)
+        problem(loader, "time", "min", "is not before time.max");
+    for (int a = 0; a < ESP_N_EVENT_KINDS; a++) {
+        for (int b = a + 1; b < ESP_N_EVENT_KINDS; b++) {
+            bool both_read = b != ESP_INSTALL || config->has_installs;
+            if (both_read && strcmp(options->inputs[a].topic, options->inputs[b].topic) == 0)
+                problem(loader, b == ESP_CLICK ? "clicks" : "installs", "topic",
+                        "is the topic of [%ss] too; each kind of event needs its own",
+                        esp_event_kind_name((enum esp_event_kind)a));
+        }
+    }
+    for (size_t i = 0; i < config->n_models; i++) {
+        if (config->models[i].setup == ESP_SETUP_ESP && !config->has_installs)
+            problem(loader, "installs", "enabled",
+                    "model %s (esp) learns installs alone, and there are none; choose setup = ctr",
+                    config->models[i].name);
+    }
+}
+
+static enum esp_status load_plain_sections(struct loader *loader, struct esp_error *err)
+{
+    struct config *config = loader->config;
+    enum esp_status worst = ESP_OK;
+    const char *last = "";
+    for (size_t i = 0; i < n_option_rows; i++) {
+        const char *section = option_table[i].section;
+        if (strcmp(section, last) == 0 || strchr(section, '*') != NULL)
+            continue;
+        last = section;
+        enum esp_status status =
+            esp_settings_apply(option_table, n_option_rows, section, &config->ini, section,
+                               &config->options, config->arena, count_and_report, loader, err);
+        worst = worst != ESP_OK ? worst : status;
+    }
+    config->has_installs = config->options.inputs[ESP_INSTALL].enabled;
+    return worst;
+}
+
+/* Each step reports what it finds; only running out of memory stops the rest. */
+static enum esp_status load_steps(struct loader *loader, char *const *overrides, size_t n_overrides,
+                                  struct esp_error *err)
+{
+    struct config *config = loader->config;
+    enum esp_status status =
+        esp_ini_read(&config->ini, config->path, count_and_report, loader, err);
+    if (status != ESP_OK && config->ini.n_entries == 0 && loader->n_problems == 0)
+        return status;
+    status = apply_overrides(loader, overrides, n_overrides, err);
+    if (status != ESP_OK)
+        return status;
+    status = esp_settings_check_sections(option_table, n_option_rows, &config->ini,
+                                         passthrough_sections, count_and_report, loader, err);
+    if (status == ESP_ENOMEM)
+        return status;
+    status = load_plain_sections(loader, err);
+    if (status == ESP_ENOMEM)
+        return status;
+    if ((status = collect_kafka(config, err)) != ESP_OK ||
+        (status = collect_schemas(loader, err)) != ESP_OK ||
+        (status = load_models(loader, err)) == ESP_ENOMEM)
+        return status;
+    if (loader->n_problems > 0)
+        return ESP_ECONFIG; /* what follows would only repeat what was said */
+    status = load_features(loader, err);
+    if (status == ESP_OK)
+        check_across(loader);
+    return status;
+}
+
+enum esp_status config_load(struct config *config, const char *path, char *const *overrides,
+                            size_t n_overrides, esp_ini_report *report, void *context,
+                            struct esp_error *err)
+{
+    *config = (struct config){.path = path};
+    struct loader loader = {.config = config, .report = report, .context = context};
+    esp_ini_init(&config->ini);
+    config->arena = esp_settings_arena_new();
+    if (config->arena == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory");
+    enum esp_status status = load_steps(&loader, overrides, n_overrides, err);
+    if (loader.n_problems > 0) {
+        /* The lines were reported one by one; the sum of them is the error. */
+        if (err != NULL)
+            *err = (struct esp_error){0};
+        status = esp_fail(err, ESP_ECONFIG, "%s: %zu problem%s", path, loader.n_problems,
+                          loader.n_problems == 1 ? "" : "s");
+    }
+    return status;
+}
+
+void config_release(struct config *config)
+{
+    for (size_t i = 0; i < config->n_properties; i++)
+        free((char *)config->properties[i].where);
+    for (size_t i = 0; i < config->n_schemas; i++)
+        free((char *)config->schemas[i].where);
+    free(config->properties);
+    free(config->schemas);
+    free(config->models);
+    free(config->features);
+    free(config->feature_paths);
+    free(config->feature_names);
+    esp_settings_arena_free(config->arena);
+    esp_ini_release(&config->ini);
+    *config = (struct config){0};
+}
+
+/* ---- what the stages take -------------------------------------------------------------------- */
+
+struct esp_sampler_config config_sampler(const struct config *config)
+{
+    const struct options *options = &config->options;
+    return (struct esp_sampler_config){
+        .holdout = options->holdout,
+        .negatives = options->negatives,
+        .holdout_seed = (uint64_t)options->holdout_seed,
+        .negative_seed = (uint64_t)options->negative_seed,
+        .reads_fields = options->holdout_key != NULL || options->weight_field != NULL,
+    };
+}
+
+struct esp_learner_config config_learner(const struct config *config, size_t i)
+{
+    const struct options *options = &config->options;
+    return (struct esp_learner_config){
+        .model = config->models[i],
+        .feature_names = config->feature_names,
+        .n_features = config->n_features,
+        .has_installs = config->has_installs,
+        .window_us = options->metric_window_us,
+        .windows_kept = (size_t)options->metric_windows_kept,
+        .fault_folder = options->fault_folder,
+    };
+}
+
+struct esp_decoder_config config_decoder(const struct config *config, enum esp_event_kind kind)
+{
+    const struct options *options = &config->options;
+    const struct input_options *input = &options->inputs[kind];
+    bool by_click =
+        config->has_installs && options->inputs[ESP_INSTALL].refers_to == REFERS_TO_CLICK;
+    bool is_impression = kind == ESP_IMPRESSION;
+    return (struct esp_decoder_config){
+        .kind = kind,
+        .topic = input->topic,
+        .framing = (enum esp_framing)input->framing,
+        .reader_schema = input->schema,
+        .writers = config->schemas,
+        .n_writers = config->n_schemas,
+        .id_path = input->id,
+        .time_path = strcmp(input->time, "@log") == 0 ? NULL : input->time,
+        .time_unit = (enum esp_time_unit)input->time_unit,
+        .click_id_path = kind == ESP_CLICK && by_click ? input->click_id : NULL,
+        .holdout_path = is_impression ? options->holdout_key : NULL,
+        .weight_path = is_impression ? options->weight_field : NULL,
+        .time_min_us = options->time_min_us,
+        .time_max_us = options->time_max_us,
+        .max_record_bytes = (size_t)options->max_record_bytes,
+        .feature_paths = is_impression ? config->feature_paths : NULL,
+        .n_features = is_impression ? config->n_feature_paths : 0,
+    };
+}

@@ -1,0 +1,59 @@
+/*
+ * config.h - a configuration file and `-o` overrides, checked as a whole and turned into what the
+ * stages take.
+ */
+#ifndef ESP_CMD_CONFIG_H
+#define ESP_CMD_CONFIG_H
+
+#include "cmd/options.h"
+#include "feature/features.h"
+#include "sample/sampler.h"
+
+/* Everything below points into the arena or the ini document; nothing moves after load. */
+struct config {
+    struct esp_ini ini;
+    struct esp_settings_arena *arena;
+    struct options options;
+    const char *path;
+
+    struct esp_log_property *properties; /* of [kafka] */
+    size_t n_properties;
+    struct esp_schema_file *schemas; /* of [schemas] */
+    size_t n_schemas;
+
+    struct esp_model_config *models; /* at least one */
+    size_t n_models;
+
+    const char **feature_paths; /* what the decoder reads, each once */
+    size_t n_feature_paths;
+    struct esp_feature_config *features;
+    const char **feature_names;
+    size_t n_features;
+
+    bool has_installs;
+};
+
+/*
+ * Reads the file, applies the overrides ("section.key=value", or "model NAME.key=value"), checks
+ * all of it.
+ *
+ * report  gets one line a problem; all problems of the file are reported
+ * Errors: ESP_ECONFIG, ESP_ENOMEM.
+ */
+enum esp_status config_load(struct config *config, const char *path, char *const *overrides,
+                            size_t n_overrides, esp_ini_report *report, void *context,
+                            struct esp_error *err);
+
+/* { 0 } and half-loaded ones are fine. */
+void config_release(struct config *config);
+
+/* The sampler's part. */
+struct esp_sampler_config config_sampler(const struct config *config);
+
+/* The learner of model i. */
+struct esp_learner_config config_learner(const struct config *config, size_t i);
+
+/* The decoder of one input. feature_paths go to the impressions' alone. */
+struct esp_decoder_config config_decoder(const struct config *config, enum esp_event_kind kind);
+
+#endif

@@ -1,0 +1,270 @@
+/* display.c - see display.h. */
+#include "cmd/display.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd/figures.h"
+#include "core/logger.h"
+
+static const int64_t redraw_every_us = 250 * ESP_MS;
+static const int64_t log_every_us = 10 * ESP_SECOND;
+
+/* What is shown, copied under the run's lock. */
+struct view {
+    struct ingest_status ingest;
+    uint64_t events, dead;
+};
+
+static struct view take_view(struct run *run)
+{
+    struct view view = {0};
+    pthread_mutex_lock(&run->lock);
+    view.ingest = run->ingest;
+    pthread_mutex_unlock(&run->lock);
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        view.events += view.ingest.counters[kind].read;
+        view.dead += view.ingest.counters[kind].dead;
+    }
+    return view;
+}
+
+/* "13:20Z" on the day that the wall clock shows, "2024-05-01 13:20Z" on others. */
+static const char *watermark_text(int64_t watermark_us, char text[FIGURE_TEXT_SIZE])
+{
+    if (watermark_us == ESP_TIME_NONE || watermark_us == ESP_TIME_END) {
+        snprintf(text, FIGURE_TEXT_SIZE, watermark_us == ESP_TIME_NONE ? "-" : "closed");
+        return text;
+    }
+    time_t seconds = (time_t)(watermark_us / ESP_SECOND), now = time(NULL);
+    struct tm at;
+    gmtime_r(&seconds, &at);
+    strftime(text, FIGURE_TEXT_SIZE, now / 86400 == seconds / 86400 ? "%H:%MZ" : "%Y-%m-%d %H:%MZ",
+             &at);
+    return text;
+}
+
+static void write_head(const struct display *display, FILE *out)
+{
+    const struct config *config = display->run->config;
+    size_t n_topics = 0, n_partitions = 0;
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        n_topics += display->inputs->kinds[kind].n_partitions > 0;
+        n_partitions += display->inputs->kinds[kind].n_partitions;
+    }
+    fprintf(out, "%zu topics, %zu partitions; model%s ", n_topics, n_partitions,
+            config->n_models == 1 ? "" : "s");
+    for (size_t i = 0; i < config->n_models; i++)
+        fprintf(out, "%s%s %s", i == 0 ? "" : ", ", config->models[i].name,
+                esp_setup_get(config->models[i].setup)->name);
+    fprintf(out, ", %zu features\n", config->n_features);
+}
+
+static void write_flow(const struct display *display, const struct view *view, FILE *out)
+{
+    char events[FIGURE_TEXT_SIZE], rate[FIGURE_TEXT_SIZE], watermark[FIGURE_TEXT_SIZE],
+        pending[FIGURE_TEXT_SIZE], lag[FIGURE_TEXT_SIZE];
+    fprintf(out, "%s events  %s/s  watermark %s", figure_short((double)view->events, events),
+            figure_short(display->rate, rate),
+            watermark_text(view->ingest.watermark_us, watermark));
+    if (display->follow && view->ingest.watermark_us != ESP_TIME_NONE &&
+        view->ingest.watermark_us != ESP_TIME_END)
+        fprintf(out, "  lag %s",
+                figure_span((int64_t)time(NULL) * ESP_SECOND - view->ingest.watermark_us, lag));
+    fprintf(out, "  pending %s  dead %" PRIu64,
+            figure_short((double)view->ingest.usage.pending, pending), view->dead);
+    if (view->ingest.n_idle > 0)
+        fprintf(out, "  idle %zu", view->ingest.n_idle);
+    if (view->ingest.damaged_files > 0)
+        fprintf(out, "  damaged files %" PRIu64, view->ingest.damaged_files);
+    fputc('\n', out);
+}
+
+static const char *const task_words[ESP_N_TASKS] = {"click", "install|click", "install"};
+
+static int name_width(const struct config *config)
+{
+    size_t width = 0;
+    for (size_t i = 0; i < config->n_models; i++) {
+        size_t n = strlen(config->models[i].name);
+        width = n > width ? n : width;
+    }
+    return (int)width;
+}
+
+static void write_models(const struct display *display, FILE *out)
+{
+    struct run *run = display->run;
+    int width = name_width(run->config);
+    for (size_t i = 0; i < run->config->n_models; i++) {
+        pthread_mutex_lock(&run->lock);
+        struct esp_learner_report report = run->learn.models[i];
+        pthread_mutex_unlock(&run->lock);
+        const char *name = run->config->models[i].name;
+        for (int task = 0; task < ESP_N_TASKS; task++) {
+            if (!report.has_task[task])
+                continue;
+            const struct esp_task_report *total = &report.total[task];
+            char loss[FIGURE_TEXT_SIZE], ne[FIGURE_TEXT_SIZE], auc[FIGURE_TEXT_SIZE],
+                calibration[FIGURE_TEXT_SIZE], window_ne[FIGURE_TEXT_SIZE];
+            fprintf(out, "%-*s  %-13s  log loss %s  NE %s  AUC %s  cal %s  last window NE %s\n",
+                    width, name, task_words[task], figure_value(&total->log_loss, 4, loss),
+                    figure_value(&total->normalised_entropy, 3, ne),
+                    figure_value(&total->roc_auc, 3, auc),
+                    figure_value(&total->calibration, 3, calibration),
+                    figure_value(&report.window[task].normalised_entropy, 3, window_ne));
+            name = "";
+        }
+    }
+}
+
+static void write_counters(const struct display *display, const struct view *view, FILE *out)
+{
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        if (display->inputs->kinds[kind].n_partitions == 0)
+            continue;
+        const struct esp_join_counters *c = &view->ingest.counters[kind];
+        const struct {
+            uint64_t n;
+            const char *word;
+        } parts[] = {
+            {c->labelled, "labelled"}, {c->duplicate, "duplicate"}, {c->unmatched, "unmatched"},
+            {c->late, "late"},         {c->dead, "dead"},           {c->pending, "pending"},
+        };
+        char text[FIGURE_TEXT_SIZE];
+        fprintf(out, "%ss: %s read =", esp_event_kind_name((enum esp_event_kind)kind),
+                figure_exact(c->read, text));
+        const char *plus = " ";
+        for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+            if (parts[i].n == 0 && i > 0)
+                continue;
+            fprintf(out, "%s%s %s", plus, figure_exact(parts[i].n, text), parts[i].word);
+            plus = " + ";
+        }
+        fputc('\n', out);
+    }
+}
+
+void display_write(struct display *display, FILE *out)
+{
+    struct view view = take_view(display->run);
+    write_head(display, out);
+    write_flow(display, &view, out);
+    write_models(display, out);
+    write_counters(display, &view, out);
+}
+
+/* ---- a terminal ------------------------------------------------------------------------------ */
+
+static void erase(void *context)
+{
+    struct display *display = context;
+    if (display->n_drawn_lines > 0)
+        fprintf(stderr, "\033[%dA\r\033[J", display->n_drawn_lines);
+    fflush(stderr);
+    display->n_drawn_lines = 0;
+}
+
+/* Lines are cut at the terminal's width: a wrapped one would break the count of lines to erase. */
+static void draw(struct display *display)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&text, &size);
+    if (memory == NULL)
+        return;
+    display_write(display, memory);
+    fclose(memory);
+    struct winsize window = {0};
+    int width =
+        ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col : 80;
+    erase(display);
+    for (const char *line = text; *line != '\0'; display->n_drawn_lines++) {
+        const char *end = strchrnul(line, '\n');
+        int length = (int)(end - line) < width ? (int)(end - line) : width - 1;
+        fprintf(stderr, "%.*s\n", length, line);
+        line = *end == '\0' ? end : end + 1;
+    }
+    fflush(stderr);
+    free(text);
+}
+
+/* ---- elsewhere ------------------------------------------------------------------------------- */
+
+static void log_state(const struct display *display, const struct view *view)
+{
+    char events[FIGURE_TEXT_SIZE], rate[FIGURE_TEXT_SIZE], watermark[ESP_TIME_TEXT_SIZE],
+        pending[FIGURE_TEXT_SIZE], dead[FIGURE_TEXT_SIZE];
+    snprintf(events, sizeof events, "%" PRIu64, view->events);
+    snprintf(rate, sizeof rate, "%.0f", display->rate);
+    snprintf(pending, sizeof pending, "%" PRIu64, view->ingest.usage.pending);
+    snprintf(dead, sizeof dead, "%" PRIu64, view->dead);
+    if (view->ingest.watermark_us == ESP_TIME_NONE || view->ingest.watermark_us == ESP_TIME_END)
+        snprintf(watermark, sizeof watermark, "-");
+    else
+        esp_time_format(view->ingest.watermark_us, watermark);
+    esp_log(ESP_INFO, "progress", "events", events, "events_per_s", rate, "watermark", watermark,
+            "pending", pending, "dead", dead, NULL);
+    for (size_t i = 0; i < display->run->config->n_models; i++) {
+        pthread_mutex_lock(&display->run->lock);
+        struct esp_learner_report report = display->run->learn.models[i];
+        pthread_mutex_unlock(&display->run->lock);
+        for (int task = 0; task < ESP_N_TASKS; task++) {
+            if (!report.has_task[task])
+                continue;
+            char loss[FIGURE_TEXT_SIZE], ne[FIGURE_TEXT_SIZE], auc[FIGURE_TEXT_SIZE];
+            esp_log(ESP_INFO, "progressive validation", "model",
+                    display->run->config->models[i].name, "task",
+                    esp_task_name((enum esp_task)task), "log_loss",
+                    figure_value(&report.total[task].log_loss, 5, loss), "normalised_entropy",
+                    figure_value(&report.total[task].normalised_entropy, 4, ne), "roc_auc",
+                    figure_value(&report.total[task].roc_auc, 4, auc), NULL);
+        }
+    }
+}
+
+void display_init(struct display *display, struct run *run, const struct inputs *inputs,
+                  bool follow)
+{
+    *display = (struct display){
+        .run = run,
+        .inputs = inputs,
+        .follow = follow,
+        .in_place = isatty(STDERR_FILENO) == 1,
+        .started_us = run_clock_us(),
+    };
+    display->shown_us = display->started_us;
+    if (display->in_place)
+        esp_logger_set_hooks(erase, NULL, display);
+}
+
+void display_refresh(struct display *display)
+{
+    int64_t now_us = run_clock_us(), since_us = now_us - display->shown_us;
+    if (since_us < (display->in_place ? redraw_every_us : log_every_us))
+        return;
+    struct view view = take_view(display->run);
+    double rate = (double)(view.events - display->shown_events) / ((double)since_us / 1e6);
+    display->rate = display->shown_events == 0 ? rate : 0.7 * display->rate + 0.3 * rate;
+    display->shown_us = now_us;
+    display->shown_events = view.events;
+    if (display->in_place)
+        draw(display);
+    else
+        log_state(display, &view);
+}
+
+void display_end(struct display *display)
+{
+    if (display->in_place) {
+        erase(display);
+        esp_logger_set_hooks(NULL, NULL, NULL);
+    }
+    struct view view = take_view(display->run);
+    int64_t took_us = run_clock_us() - display->started_us;
+    display->rate = took_us > 0 ? (double)view.events / ((double)took_us / 1e6) : 0;
+}

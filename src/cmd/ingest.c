@@ -1,0 +1,330 @@
+/*
+ * ingest.c - one loop: read a batch of the partition furthest behind, decode it, push it into the
+ * join, drain the labels that are due, sample them, hand the survivors over.
+ *
+ * Nothing here decides what is learned: how much is read at a time, and when a batch is handed
+ * over, changes the speed alone.
+ */
+#include "cmd/ingest.h"
+
+#include <stdlib.h>
+
+enum {
+    LABELS_A_CALL = 512,
+    EXAMPLES_A_BATCH = 2048,
+    DEAD_SHARE_AFTER = 1000, /* records of a topic before its dead share is judged */
+};
+static const int64_t publish_every_us = 100 * ESP_MS;
+static const int64_t commit_every_us = 5 * ESP_SECOND;
+
+/* ---- set-up ---------------------------------------------------------------------------------- */
+
+static bool whole_wanted(void *context, const struct esp_label *label)
+{
+    struct ingest *ingest = context;
+    struct esp_sample sample;
+    esp_sampler_decide(&ingest->sampler, ingest->inputs->kinds[ESP_IMPRESSION].decoder, label,
+                       &sample);
+    return sample.kept && !sample.holdout;
+}
+
+static enum esp_status new_joiner(struct ingest *ingest, struct esp_error *err)
+{
+    const struct options *options = &ingest->run->config->options;
+    struct esp_joiner_config joiner = {
+        .click_window_us = options->click_window_us,
+        .install_window_us = options->install_window_us,
+        .future_us = options->future_us,
+        .ahead_us = options->ahead_us,
+        .idle_lag_us = options->idle_lag_us,
+        .installs_by_click = options->inputs[ESP_INSTALL].refers_to == REFERS_TO_CLICK,
+        .whole_wanted = ingest->config.whole ? whole_wanted : NULL,
+        .whole_context = ingest,
+    };
+    struct esp_intake_config intake = {
+        .skew_us = options->skew_us,
+        .idle_after_us = options->idle_after_us,
+        .follow = ingest->config.follow,
+        .close_at_end = options->at_end == AT_END_CLOSE,
+    };
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        joiner.grace_us[kind] = options->inputs[kind].grace_us;
+        joiner.n_partitions[kind] = ingest->inputs->kinds[kind].n_partitions;
+        intake.n_partitions[kind] = ingest->inputs->kinds[kind].n_partitions;
+    }
+    enum esp_status status = esp_joiner_new(&joiner, &ingest->joiner, err);
+    if (status != ESP_OK)
+        return status;
+    return esp_intake_new(&intake, ingest->joiner, &ingest->intake, err);
+}
+
+enum esp_status ingest_init(struct ingest *ingest, const struct ingest_config *config,
+                            struct run *run, struct inputs *inputs, struct outputs *outputs,
+                            struct esp_queue *full, struct esp_queue *empty, struct esp_error *err)
+{
+    *ingest = (struct ingest){
+        .config = *config,
+        .run = run,
+        .inputs = inputs,
+        .outputs = outputs,
+        .full = full,
+        .empty = empty,
+        .sampler = config_sampler(run->config),
+    };
+    enum esp_status status = esp_sampler_validate(&ingest->sampler, err);
+    if (status != ESP_OK)
+        return status;
+    ingest->records = calloc(config->read_batch, sizeof *ingest->records);
+    ingest->headers = calloc(config->read_batch, sizeof *ingest->headers);
+    ingest->labels = calloc(LABELS_A_CALL, sizeof *ingest->labels);
+    if (ingest->records == NULL || ingest->headers == NULL || ingest->labels == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu records", config->read_batch);
+    return new_joiner(ingest, err);
+}
+
+void ingest_release(struct ingest *ingest)
+{
+    esp_intake_free(ingest->intake);
+    esp_joiner_free(ingest->joiner);
+    free(ingest->records);
+    free(ingest->headers);
+    free(ingest->labels);
+    *ingest = (struct ingest){0};
+}
+
+/* ---- what others see ------------------------------------------------------------------------- */
+
+static void publish(struct ingest *ingest)
+{
+    struct ingest_status *status = &ingest->status;
+    status->bytes = status->damaged_files = status->skipped_bytes = 0;
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        const struct input *input = &ingest->inputs->kinds[kind];
+        esp_joiner_counters(ingest->joiner, (enum esp_event_kind)kind, &status->counters[kind]);
+        for (size_t p = 0; p < input->n_partitions; p++) {
+            struct esp_log_reader_stats stats;
+            esp_log_reader_stats(input->readers[p], &stats);
+            status->bytes += stats.bytes;
+            status->damaged_files += stats.damaged_files;
+            status->skipped_bytes += stats.skipped_bytes;
+        }
+    }
+    esp_joiner_usage(ingest->joiner, &status->usage);
+    status->watermark_us = esp_joiner_watermark(ingest->joiner);
+    status->n_idle = esp_intake_n_idle(ingest->intake);
+    status->n_paused = esp_intake_n_paused(ingest->intake);
+    pthread_mutex_lock(&ingest->run->lock);
+    ingest->run->ingest = *status;
+    pthread_mutex_unlock(&ingest->run->lock);
+}
+
+static void commit_all(struct ingest *ingest)
+{
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        const struct input *input = &ingest->inputs->kinds[kind];
+        for (size_t p = 0; p < input->n_partitions; p++)
+            esp_log_commit(input->readers[p]);
+    }
+}
+
+static void publish_now_and_then(struct ingest *ingest, int64_t now_us)
+{
+    if (now_us - ingest->published_us >= publish_every_us) {
+        publish(ingest);
+        ingest->published_us = now_us;
+    }
+    if (now_us - ingest->committed_us >= commit_every_us) {
+        commit_all(ingest);
+        ingest->committed_us = now_us;
+    }
+}
+
+/* ---- labels to examples ---------------------------------------------------------------------- */
+
+/* Gives the filled batch to the learning thread; waits while that is behind. */
+static bool hand_over(struct ingest *ingest)
+{
+    struct esp_example_batch *batch = ingest->batch;
+    if (batch == NULL || batch->n == 0)
+        return true;
+    batch->watermark_us = esp_joiner_watermark(ingest->joiner);
+    esp_example_batch_seal(batch);
+    ingest->batch = NULL;
+    return esp_queue_push(ingest->full, batch);
+}
+
+static void count_label(struct ingest *ingest, const struct esp_label *label,
+                        const struct esp_sample *sample)
+{
+    ingest->status.labels[label->stage]++;
+    if (label->stage != ESP_STAGE_CLICK)
+        return;
+    ingest->status.kept += sample->kept;
+    ingest->status.sampled_out += !sample->kept;
+    ingest->status.holdout += sample->kept && sample->holdout;
+}
+
+static enum esp_status take_labels(struct ingest *ingest, size_t n, struct esp_error *err)
+{
+    const struct esp_decoder *decoder = ingest->inputs->kinds[ESP_IMPRESSION].decoder;
+    for (size_t i = 0; i < n; i++) {
+        const struct esp_label *label = &ingest->labels[i];
+        struct esp_sample sample;
+        esp_sampler_decide(&ingest->sampler, decoder, label, &sample);
+        count_label(ingest, label, &sample);
+        if (!sample.kept)
+            continue;
+        if (ingest->batch == NULL && (ingest->batch = esp_queue_pop(ingest->empty)) == NULL)
+            return ESP_OK; /* closed: the run is stopping */
+        enum esp_status status = esp_example_batch_add(
+            ingest->batch, label, &sample, esp_decoder_writer(decoder, label->writer), err);
+        if (status != ESP_OK)
+            return status;
+        if (ingest->batch->n >= EXAMPLES_A_BATCH && !hand_over(ingest))
+            return ESP_OK;
+    }
+    return ESP_OK;
+}
+
+static enum esp_status drain(struct ingest *ingest, struct esp_error *err)
+{
+    size_t n = LABELS_A_CALL;
+    while (n == LABELS_A_CALL && !atomic_load(&ingest->run->stop)) {
+        enum esp_status status =
+            esp_joiner_advance(ingest->joiner, ingest->labels, LABELS_A_CALL, &n, err);
+        if (status == ESP_OK)
+            status = take_labels(ingest, n, err);
+        if (status != ESP_OK)
+            return status;
+    }
+    return ESP_OK;
+}
+
+/* ---- records to labels ----------------------------------------------------------------------- */
+
+static enum esp_status write_turned_away(struct ingest *ingest, struct esp_error *err)
+{
+    size_t n = 0;
+    const struct esp_turned_away *events = esp_joiner_turned_away(ingest->joiner, &n);
+    for (size_t i = 0; i < n; i++) {
+        enum esp_status status = outputs_write_turned_away(ingest->outputs, &events[i], err);
+        if (status != ESP_OK)
+            return status;
+    }
+    return ESP_OK;
+}
+
+/* Stops a run whose input is not what the configuration says: every record failing is a wrong
+ * schema far more often than a bad day. */
+static enum esp_status judge_dead_share(struct ingest *ingest, enum esp_event_kind kind,
+                                        uint64_t least_read, struct esp_error *err)
+{
+    const struct options *options = &ingest->run->config->options;
+    struct esp_join_counters counters;
+    esp_joiner_counters(ingest->joiner, kind, &counters);
+    if (counters.read < least_read || counters.dead == 0 ||
+        (double)counters.dead <= options->max_dead_share * (double)counters.read)
+        return ESP_OK;
+    size_t worst = 0;
+    for (size_t i = 0; i < ESP_N_REJECTS; i++) {
+        if (counters.dead_by_reason[i] > counters.dead_by_reason[worst])
+            worst = i;
+    }
+    const struct esp_decoder *decoder = ingest->inputs->kinds[kind].decoder;
+    const char *schema = esp_decoder_n_writers(decoder) > 0
+                             ? esp_writer_name(esp_decoder_writer(decoder, 0))
+                             : "none";
+    return esp_fail(err, ESP_EDATA,
+                    "topic %s: %llu of %llu records cannot be used, mostly: %s (schema tried: %s); "
+                    "mend [%ss], or raise input.max_dead_share",
+                    options->inputs[kind].topic, (unsigned long long)counters.dead,
+                    (unsigned long long)counters.read, esp_reject_text((enum esp_reject)worst),
+                    schema, esp_event_kind_name(kind));
+}
+
+static enum esp_status read_once(struct ingest *ingest, enum esp_event_kind kind,
+                                 uint32_t partition, int64_t wait_us, size_t *out_n,
+                                 struct esp_error *err)
+{
+    struct input *input = &ingest->inputs->kinds[kind];
+    enum esp_log_position position = ESP_LOG_MORE;
+    enum esp_status status =
+        esp_log_read(input->readers[partition], ingest->records, ingest->config.read_batch, wait_us,
+                     out_n, &position, err);
+    if (status != ESP_OK)
+        return status;
+    if (*out_n > 0) {
+        esp_decoder_headers(input->decoder, ingest->records, *out_n, ingest->headers);
+        status = esp_joiner_push(ingest->joiner, kind, partition, ingest->headers, *out_n, err);
+        if (status == ESP_OK)
+            status = write_turned_away(ingest, err);
+        if (status == ESP_OK)
+            status = judge_dead_share(ingest, kind, DEAD_SHARE_AFTER, err);
+        if (status != ESP_OK)
+            return status;
+    }
+    status =
+        esp_intake_note(ingest->intake, kind, partition, *out_n, position, run_clock_us(), err);
+    return status == ESP_OK && position == ESP_LOG_ENDED ? write_turned_away(ingest, err) : status;
+}
+
+static enum esp_status read_all(struct ingest *ingest, struct esp_error *err)
+{
+    while (!atomic_load(&ingest->run->stop)) {
+        enum esp_event_kind kind;
+        uint32_t partition;
+        int64_t wait_us = 0, now_us = run_clock_us();
+        publish_now_and_then(ingest, now_us);
+        if (esp_intake_next(ingest->intake, now_us, &kind, &partition, &wait_us) == ESP_INTAKE_DONE)
+            return ESP_OK;
+        size_t n = 0;
+        enum esp_status status = read_once(ingest, kind, partition, wait_us, &n, err);
+        if (status == ESP_OK)
+            status = drain(ingest, err);
+        if (status != ESP_OK)
+            return status;
+        if (n == 0 && !hand_over(ingest)) /* a lull: what there is need not wait for more */
+            return ESP_OK;
+    }
+    return ESP_OK;
+}
+
+static enum esp_status finish(struct ingest *ingest, struct esp_error *err)
+{
+    enum esp_status status = ESP_OK;
+    bool ended = !atomic_load(&ingest->run->stop);
+    for (int kind = 0; ended && kind < ESP_N_EVENT_KINDS && status == ESP_OK; kind++) {
+        struct esp_join_counters counters;
+        esp_joiner_counters(ingest->joiner, (enum esp_event_kind)kind, &counters);
+        if (counters.dead == counters.read) /* a short input of which nothing could be used */
+            status = judge_dead_share(ingest, (enum esp_event_kind)kind, 1, err);
+    }
+    if (status == ESP_OK && ended && ingest->run->config->options.at_end == AT_END_CLOSE) {
+        status = esp_joiner_close(ingest->joiner, err);
+        if (status == ESP_OK)
+            status = write_turned_away(ingest, err);
+    }
+    if (status == ESP_OK)
+        status = drain(ingest, err);
+    if (status == ESP_OK)
+        hand_over(ingest);
+    if (status == ESP_OK)
+        status = outputs_flush(ingest->outputs, err);
+    return status;
+}
+
+void *ingest_main(void *context)
+{
+    struct ingest *ingest = context;
+    struct esp_error err = {0};
+    enum esp_status status = read_all(ingest, &err);
+    if (status == ESP_OK)
+        status = finish(ingest, &err);
+    commit_all(ingest);
+    publish(ingest);
+    if (status != ESP_OK)
+        run_fail(ingest->run, &err);
+    esp_queue_close(ingest->full);
+    run_thread_ended(ingest->run);
+    return NULL;
+}

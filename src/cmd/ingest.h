@@ -1,0 +1,50 @@
+/*
+ * ingest.h - the thread that reads, decodes, joins and samples, and hands examples over.
+ */
+#ifndef ESP_CMD_INGEST_H
+#define ESP_CMD_INGEST_H
+
+#include "cmd/inputs.h"
+#include "cmd/outputs.h"
+#include "cmd/run.h"
+#include "core/queue.h"
+#include "join/intake.h"
+#include "sample/example.h"
+
+struct ingest_config {
+    bool follow;
+    bool whole;        /* a model learns at ESP_STAGE_WHOLE */
+    size_t read_batch; /* records a read; changes the speed, not the result */
+};
+
+struct ingest {
+    struct ingest_config config;
+    struct run *run; /* borrowed, as the next four are */
+    struct inputs *inputs;
+    struct outputs *outputs;        /* of events turned away */
+    struct esp_queue *full, *empty; /* of struct esp_example_batch */
+
+    struct esp_sampler_config sampler;
+    struct esp_joiner *joiner;
+    struct esp_intake *intake;
+    struct esp_record *records;      /* (read_batch) */
+    struct esp_header *headers;      /* (read_batch) */
+    struct esp_label *labels;        /* (LABELS_A_CALL) */
+    struct esp_example_batch *batch; /* the one being filled */
+    struct ingest_status status;     /* published now and then */
+    int64_t published_us, committed_us;
+};
+
+/*
+ * Builds joiner and intake for inputs whose topics were found. Errors: ESP_EINVAL, ESP_ENOMEM.
+ * ingest must not move afterwards: the joiner asks it about whole labels.
+ */
+enum esp_status ingest_init(struct ingest *ingest, const struct ingest_config *config,
+                            struct run *run, struct inputs *inputs, struct outputs *outputs,
+                            struct esp_queue *full, struct esp_queue *empty, struct esp_error *err);
+void ingest_release(struct ingest *ingest);
+
+/* The thread: runs until the input ends, the run stops or something fails; then closes `full`. */
+void *ingest_main(void *ingest);
+
+#endif

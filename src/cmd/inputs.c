@@ -1,0 +1,214 @@
+/* inputs.c - see inputs.h. */
+#include "cmd/inputs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PEEK_BATCH = 256 };
+
+/* Passes a container's schema on to the decoder and keeps the first refusal for the user. */
+static enum esp_status open_and_note(void *context, const char *json, size_t size,
+                                     const void **out_schema, struct esp_error *err)
+{
+    struct input *input = context;
+    const struct esp_log_framer *framer = esp_decoder_framer(input->decoder);
+    struct esp_error why = {0};
+    enum esp_status status = framer->open(framer->context, json, size, out_schema, &why);
+    if (status == ESP_OK)
+        return ESP_OK;
+    if (input->refusal.status == ESP_OK)
+        input->refusal = why;
+    return esp_fail(err, status, "%s", why.text);
+}
+
+enum esp_status inputs_open_log(const struct config *config, esp_log_report *report, void *context,
+                                struct esp_log **out, struct esp_error *err)
+{
+    const struct options *options = &config->options;
+    if (options->files_root == NULL)
+        return esp_log_open_kafka(config->properties, config->n_properties, report, context, out,
+                                  err);
+    const struct esp_ini_entry *entry = esp_ini_find(&config->ini, "files", "root");
+    struct esp_error why = {0};
+    enum esp_status status = esp_log_open_files(
+        options->files_root, codec_words[options->files_codec], report, context, out, &why);
+    if (status != ESP_OK)
+        esp_fail(err, status, "%s:%d: [files] root = %s: %s", entry->file, entry->line,
+                 entry->value, why.text);
+    return status;
+}
+
+static bool is_read(const struct config *config, int kind)
+{
+    return kind != ESP_INSTALL || config->has_installs;
+}
+
+enum esp_status inputs_open(struct inputs *inputs, const struct config *config,
+                            esp_log_report *report, void *context, struct esp_error *err)
+{
+    *inputs = (struct inputs){.config = config};
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        struct input *input = &inputs->kinds[kind];
+        if (!is_read(config, kind))
+            continue;
+        struct esp_decoder_config decoder = config_decoder(config, (enum esp_event_kind)kind);
+        enum esp_status status = esp_decoder_new(&decoder, &input->decoder, err);
+        if (status != ESP_OK)
+            return status;
+        input->framer = (struct esp_log_framer){
+            .context = input,
+            .open = open_and_note,
+            .skip = esp_decoder_framer(input->decoder)->skip,
+        };
+    }
+    return inputs_open_log(config, report, context, &inputs->log, err);
+}
+
+/* "FILE:LINE: " of a key, or nothing where the default is at work. */
+static const char *place(const struct config *config, const char *section, const char *key,
+                         char *text, size_t size)
+{
+    const struct esp_ini_entry *entry = esp_ini_find(&config->ini, section, key);
+    if (entry == NULL)
+        snprintf(text, size, "%s: [%s] %s (by default)", config->path, section, key);
+    else
+        snprintf(text, size, "%s:%d: [%s] %s", entry->file, entry->line, section, key);
+    return text;
+}
+
+static enum esp_status missing_topic(const struct config *config, int kind, struct esp_error *err)
+{
+    char section[32], where[512];
+    snprintf(section, sizeof section, "%ss", esp_event_kind_name((enum esp_event_kind)kind));
+    place(config, section, "topic", where, sizeof where);
+    const char *mend = kind == ESP_INSTALL ? "name another, or set [installs] enabled = off"
+                                           : "name the one that has them";
+    const char *topic = config->options.inputs[kind].topic;
+    if (config->options.files_root == NULL)
+        return esp_fail(err, ESP_ECONFIG, "%s = %s: the cluster has no such topic; %s", where,
+                        topic, mend);
+    return esp_fail(err, ESP_ECONFIG, "%s = %s: no folder %s/%s/partition=0; %s", where, topic,
+                    config->options.files_root, topic, mend);
+}
+
+enum esp_status inputs_find_topics(struct inputs *inputs, int64_t timeout_us, struct esp_error *err)
+{
+    const struct config *config = inputs->config;
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        if (!is_read(config, kind))
+            continue;
+        const char *topic = config->options.inputs[kind].topic;
+        struct input *input = &inputs->kinds[kind];
+        enum esp_status status =
+            esp_log_partitions(inputs->log, topic, timeout_us, &input->n_partitions, err);
+        if (status != ESP_OK)
+            return status;
+        if (input->n_partitions > 0)
+            continue;
+        return missing_topic(config, kind, err);
+    }
+    return ESP_OK;
+}
+
+static enum esp_status open_reader(struct inputs *inputs, int kind, size_t partition, bool follow,
+                                   struct esp_log_reader **out, struct esp_error *err)
+{
+    struct input *input = &inputs->kinds[kind];
+    return esp_log_reader_new(inputs->log, inputs->config->options.inputs[kind].topic, partition,
+                              ESP_OFFSET_EARLIEST, follow, &input->framer, out, err);
+}
+
+enum esp_status inputs_open_readers(struct inputs *inputs, bool follow, struct esp_error *err)
+{
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        struct input *input = &inputs->kinds[kind];
+        if (input->n_partitions == 0)
+            continue;
+        input->readers = calloc(input->n_partitions, sizeof *input->readers);
+        if (input->readers == NULL)
+            return esp_fail(err, ESP_ENOMEM, "out of memory");
+        for (size_t p = 0; p < input->n_partitions; p++) {
+            enum esp_status status = open_reader(inputs, kind, p, follow, &input->readers[p], err);
+            if (status != ESP_OK)
+                return status;
+        }
+    }
+    return ESP_OK;
+}
+
+void inputs_close_readers(struct inputs *inputs)
+{
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        struct input *input = &inputs->kinds[kind];
+        for (size_t p = 0; input->readers != NULL && p < input->n_partitions; p++)
+            esp_log_reader_free(input->readers[p]);
+        free(input->readers);
+        input->readers = NULL;
+    }
+}
+
+static void note_peeked(struct input_peek *peek, const struct esp_header *header)
+{
+    peek->n_records++;
+    if (header->reject != ESP_REJECT_NONE) {
+        if (peek->n_rejected++ == 0)
+            peek->first_reject = header->reject;
+        return;
+    }
+    if (peek->first_us == ESP_TIME_NONE || header->time_us < peek->first_us)
+        peek->first_us = header->time_us;
+    if (peek->last_us == ESP_TIME_NONE || header->time_us > peek->last_us)
+        peek->last_us = header->time_us;
+}
+
+/* Reads on in one partition until *peek is full or the partition ends. */
+static enum esp_status peek_partition(struct inputs *inputs, int kind, size_t partition,
+                                      size_t n_records, struct input_peek *peek,
+                                      struct esp_error *err)
+{
+    struct esp_log_reader *reader = NULL;
+    enum esp_status status = open_reader(inputs, kind, partition, false, &reader, err);
+    if (status != ESP_OK)
+        return status;
+    struct esp_record records[PEEK_BATCH];
+    struct esp_header headers[PEEK_BATCH];
+    enum esp_log_position position = ESP_LOG_MORE;
+    while (status == ESP_OK && position != ESP_LOG_ENDED && peek->n_records < n_records) {
+        size_t n = 0;
+        status = esp_log_read(reader, records, PEEK_BATCH, ESP_SECOND, &n, &position, err);
+        if (status != ESP_OK)
+            break;
+        esp_decoder_headers(inputs->kinds[kind].decoder, records, n, headers);
+        for (size_t i = 0; i < n; i++)
+            note_peeked(peek, &headers[i]);
+    }
+    esp_log_reader_free(reader);
+    return status;
+}
+
+enum esp_status inputs_peek(struct inputs *inputs, enum esp_event_kind kind, size_t n_records,
+                            struct input_peek *out, struct esp_error *err)
+{
+    struct input *input = &inputs->kinds[kind];
+    *out = (struct input_peek){.first_us = ESP_TIME_NONE, .last_us = ESP_TIME_NONE};
+    enum esp_status status = ESP_OK;
+    for (size_t p = 0; p < input->n_partitions && out->n_records < n_records; p++) {
+        status = peek_partition(inputs, kind, p, n_records, out, err);
+        if (status != ESP_OK)
+            return status;
+    }
+    /* A container that lacks a configured field is a configuration error only if no container has
+     * it; otherwise it is one damaged file among good ones. */
+    if (out->n_records == 0 && input->refusal.status != ESP_OK)
+        return esp_fail(err, ESP_ESCHEMA, "%s", input->refusal.text);
+    return ESP_OK;
+}
+
+void inputs_release(struct inputs *inputs)
+{
+    inputs_close_readers(inputs);
+    esp_log_free(inputs->log);
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
+        esp_decoder_free(inputs->kinds[kind].decoder);
+    *inputs = (struct inputs){0};
+}

@@ -1,0 +1,69 @@
+/*
+ * inputs.h - the log, and a decoder and readers for each of the input topics.
+ */
+#ifndef ESP_CMD_INPUTS_H
+#define ESP_CMD_INPUTS_H
+
+#include "cmd/config.h"
+#include "event/event.h"
+#include "log/log.h"
+
+struct input {
+    struct esp_decoder *decoder;
+    struct esp_log_framer framer;    /* the decoder's, with refusals noted below */
+    size_t n_partitions;             /* 0: the input is not read */
+    struct esp_log_reader **readers; /* (n_partitions) */
+    struct esp_error refusal;        /* the first container that could not be read, and why */
+};
+
+struct inputs {
+    const struct config *config;
+    struct esp_log *log;
+    struct input kinds[ESP_N_EVENT_KINDS];
+};
+
+/* Opens the log that the configuration names. Errors: ESP_ECONFIG, ESP_ENOMEM. */
+enum esp_status inputs_open_log(const struct config *config, esp_log_report *report, void *context,
+                                struct esp_log **out, struct esp_error *err);
+
+/*
+ * Opens the log and compiles what the configuration names; reads nothing yet.
+ * Errors: ESP_ECONFIG, ESP_ESCHEMA, ESP_ENOMEM.
+ */
+enum esp_status inputs_open(struct inputs *inputs, const struct config *config,
+                            esp_log_report *report, void *context, struct esp_error *err);
+
+/*
+ * Looks at each topic: how many partitions there are.
+ * Errors: ESP_ECONFIG (a topic or folder that is missing, with its key), ESP_EBROKER, ESP_EIO.
+ */
+enum esp_status inputs_find_topics(struct inputs *inputs, int64_t timeout_us,
+                                   struct esp_error *err);
+
+/*
+ * Opens a reader for every partition, at the first record that the log has.
+ * Errors: as esp_log_reader_new().
+ */
+enum esp_status inputs_open_readers(struct inputs *inputs, bool follow, struct esp_error *err);
+void inputs_close_readers(struct inputs *inputs);
+
+/* What a first look at one topic found. */
+struct input_peek {
+    size_t n_records, n_rejected;
+    int first_reject;          /* enum esp_reject of the first rejected one */
+    int64_t first_us, last_us; /* event times, ESP_TIME_NONE if there are none */
+};
+
+/*
+ * Reads up to n_records of the topic's first partitions and forgets them, so that a schema that
+ * lacks a configured field is said before a run begins. Opens and closes readers of its own.
+ *
+ * Errors: ESP_ESCHEMA (a container's schema lacks a field: the line names it), as read's.
+ */
+enum esp_status inputs_peek(struct inputs *inputs, enum esp_event_kind kind, size_t n_records,
+                            struct input_peek *out, struct esp_error *err);
+
+/* { 0 } and half-open ones are fine. */
+void inputs_release(struct inputs *inputs);
+
+#endif

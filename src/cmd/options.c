@@ -1,0 +1,219 @@
+/*
+ * options.c - the option table.
+ *
+ * Its order is that of the manual. A row's doc is what the manual says of it, so it tells what the
+ * option does to the user's data rather than what the code does with it.
+ */
+#include "cmd/options.h"
+
+#include "core/timespan.h"
+
+const char *const codec_words[] = {"null", "deflate", "snappy"};
+
+#define FIELD(member)       offsetof(struct options, member)
+#define INPUT(kind, member) FIELD(inputs[kind].member)
+#define MODEL(member)       offsetof(struct model_options, member)
+
+#define ROW(section_, key_, type_, offset_, fallback_, doc_)                              \
+    {                                                                                     \
+        .section = section_, .key = key_, .type = ESP_SETTING_##type_, .offset = offset_, \
+        .fallback = fallback_, .doc = doc_                                                \
+    }
+#define RANGE(section_, key_, type_, offset_, fallback_, low_, high_, doc_)               \
+    {                                                                                     \
+        .section = section_, .key = key_, .type = ESP_SETTING_##type_, .offset = offset_, \
+        .fallback = fallback_, .low = low_, .high = high_, .doc = doc_                    \
+    }
+#define CHOICE(section_, key_, offset_, fallback_, choices_, doc_)                       \
+    {                                                                                    \
+        .section = section_, .key = key_, .type = ESP_SETTING_CHOICE, .offset = offset_, \
+        .fallback = fallback_, .choices = choices_, .doc = doc_                          \
+    }
+
+/* What the three input sections have in common. */
+#define INPUT_ROWS(where, kind, topic_fallback, id_fallback, id_doc)                              \
+    ROW(where, "topic", TEXT, INPUT(kind, topic), topic_fallback,                                 \
+        "The topic, or the folder below `files.root`, to read."),                                 \
+        ROW(where, "id", TEXT, INPUT(kind, id), id_fallback, id_doc),                             \
+        ROW(where, "time", TEXT, INPUT(kind, time), "event_time",                                 \
+            "The field that holds the event time: a timestamp, or a number with `time_unit`. "    \
+            "`@log` takes the Kafka record's own timestamp instead."),                            \
+        CHOICE(where, "time_unit", INPUT(kind, time_unit), "logical", "logical|s|ms|us|ns",       \
+               "The unit of the time field. `logical` reads it off the schema's logical type "    \
+               "(timestamp-millis, timestamp-micros); a plain number needs one of the others."),  \
+        ROW(where, "schema", TEXT, INPUT(kind, schema), NULL,                                     \
+            "An Avro schema file (.avsc). It says how records are to be understood, whatever "    \
+            "schema wrote them (Avro's resolution rules); with bare framing it is also the "      \
+            "writer's. Files need none: containers carry theirs."),                               \
+        CHOICE(where, "framing", INPUT(kind, framing), "auto",                                    \
+               "auto|confluent|single-object|bare",                                               \
+               "How a record's bytes name their schema. `auto`: containers' own in files; in "    \
+               "Kafka, confluent where `[schemas]` maps an id, else bare."),                      \
+        RANGE(where, "grace", SPAN, INPUT(kind, grace_us), "10m", 0, 30.0 * 86400e6,              \
+              "How far behind the largest event time of its partition an event may be and still " \
+              "count. Later ones go to the `late` topic.")
+
+#define OPTIMIZER_ROWS(part, member, rate_fallback, words)                                        \
+    CHOICE("model *", part "_optimizer", MODEL(member.kind), "adagrad", "adagrad|sgd|adam",       \
+           "The optimizer of the " words "."),                                                    \
+        RANGE("model *", part "_rate", REAL, MODEL(member.rate), rate_fallback, 1e-9, 100,        \
+              "Its learning rate."),                                                              \
+        RANGE("model *", part "_initial", REAL, MODEL(member.initial), "0.1", 0, 1e9,             \
+              "Adagrad: what the accumulators of squared gradients start from."),                 \
+        RANGE("model *", part "_half_life", SPAN, MODEL(member.half_life_us), "0", 0, 1e18,       \
+              "Adagrad: accumulators halve over this much event time, so that rates recover in "  \
+              "an endless stream; 0: never."),                                                    \
+        CHOICE("model *", part "_schedule", MODEL(member.schedule), "constant",                   \
+               "constant|inverse",                                                                \
+               "SGD: `inverse` divides the rate by 1 + examples learned / horizon."),             \
+        RANGE("model *", part "_horizon", REAL, MODEL(member.horizon), "1000000", 1, 1e18,        \
+              "SGD: the horizon of the inverse schedule, in examples."),                          \
+        RANGE("model *", part "_beta1", REAL, MODEL(member.beta1), "0.9", 0, 0.999999,            \
+              "Adam: decay of the first moment."),                                                \
+        RANGE("model *", part "_beta2", REAL, MODEL(member.beta2), "0.999", 0, 0.9999999,         \
+              "Adam: decay of the second moment."),                                               \
+        RANGE("model *", part "_epsilon", REAL, MODEL(member.epsilon), "1e-8", 1e-12, 1,          \
+              "Adam and Adagrad: added to the root of the second moment or accumulator."),        \
+        RANGE("model *", part "_l2", REAL, MODEL(member.l2), "0", 0, 1,                           \
+              "L2 penalty an update; 0: none."),                                                  \
+        RANGE("model *", part "_clip", REAL, MODEL(member.clip), "0", 0, 1e9,                     \
+              "Bound on the norm of the summed gradient (of all dense weights; of each row); 0: " \
+              "none. Clipped steps are counted.")
+
+const struct esp_setting option_table[] = {
+    ROW("files", "root", TEXT, FIELD(files_root), NULL,
+        "A folder that stands for the cluster: a folder a topic, in it `partition=N/*.avro`. Give "
+        "either this section or `[kafka]`."),
+    CHOICE("files", "codec", FIELD(files_codec), "null", "null|deflate|snappy",
+           "The compression of the container files that are written."),
+
+    INPUT_ROWS("impressions", ESP_IMPRESSION, "impressions", "impression_id",
+               "The field that identifies an impression: string, bytes, fixed, int or long."),
+    INPUT_ROWS("clicks", ESP_CLICK, "clicks", "impression_id",
+               "The field that names the clicked impression."),
+    ROW("clicks", "click_id", TEXT, INPUT(ESP_CLICK, click_id), "click_id",
+        "The field that identifies the click itself; read only where `installs.refers_to` is "
+        "click."),
+    INPUT_ROWS("installs", ESP_INSTALL, "installs", "impression_id",
+               "The field that names the impression, or the click (see `refers_to`)."),
+    ROW("installs", "enabled", BOOL, INPUT(ESP_INSTALL, enabled), "on",
+        "off: there are no installs; models learn clicks alone."),
+    CHOICE("installs", "refers_to", INPUT(ESP_INSTALL, refers_to), "impression", "impression|click",
+           "What an install's id names: the impression, or one of its clicks."),
+
+    RANGE(
+        "join", "click_window", SPAN, FIELD(click_window_us), "1h", 0, 90.0 * 86400e6,
+        "How long after its impression a click counts. Every impression waits this long before it "
+        "is learned, so that positives and negatives wait alike."),
+    RANGE("join", "install_window", SPAN, FIELD(install_window_us), "7d", 0, 90.0 * 86400e6,
+          "How long after the click an install counts."),
+    RANGE("join", "skew", SPAN, FIELD(skew_us), "1h", 1e6, 90.0 * 86400e6,
+          "A partition further ahead in event time than this of the one furthest behind is paused, "
+          "which bounds what the join must hold."),
+    RANGE("join", "idle_after", SPAN, FIELD(idle_after_us), "30s", 1e5, 86400e6,
+          "With --follow, a partition that is read to its end and silent for this long no longer "
+          "holds back the others."),
+    RANGE("join", "idle_lag", SPAN, FIELD(idle_lag_us), "0", 0, 86400e6,
+          "How far behind the others an idle partition is taken to stand. Less than `skew`."),
+
+    ROW("time", "min", TIME, FIELD(time_min_us), "2000-01-01",
+        "Event times before this are refused: dead letter."),
+    ROW("time", "max", TIME, FIELD(time_max_us), "2100-01-01",
+        "Event times after this are refused: dead letter."),
+    RANGE("time", "future", SPAN, FIELD(future_us), "5m", 0, 1e18,
+          "An event more than this after its own Kafka record's timestamp has a wrong clock: dead "
+          "letter."),
+    RANGE("time", "ahead", SPAN, FIELD(ahead_us), "30d", 1e6, 1e18,
+          "Where records carry no timestamp (files): an event more than this beyond its partition "
+          "is held until two more agree with it, else it is a dead letter."),
+
+    CHOICE("input", "at_end", FIELD(at_end), "close", "hold|close",
+           "When every input has ended: `close` ends time, so that all labels are final and "
+           "learned; `hold` leaves what is not mature pending."),
+    RANGE("input", "max_record_bytes", SIZE, FIELD(max_record_bytes), "1MiB", 64, 1e9,
+          "Larger records are dead letters."),
+    RANGE("input", "max_dead_share", REAL, FIELD(max_dead_share), "0.1", 0, 1,
+          "The run stops when more than this share of a topic's records (of the first 1,000 at "
+          "least) cannot be used; 1: never."),
+
+    RANGE("sample", "holdout", REAL, FIELD(holdout), "0.01", 0, 0.99,
+          "Share of impressions that are never trained on, to measure on."),
+    ROW("sample", "holdout_key", TEXT, FIELD(holdout_key), NULL,
+        "The field whose hash decides on the holdout; default: the impression's id. A user id "
+        "measures on users that were never seen, and hides the drift of user features."),
+    ROW("sample", "holdout_seed", INT, FIELD(holdout_seed), "1", "Seed of the holdout's hash."),
+    RANGE("sample", "negatives", REAL, FIELD(negatives), "1", 1e-6, 1,
+          "Share of unclicked impressions kept (r); the others are never decoded."),
+    ROW("sample", "seed", INT, FIELD(negative_seed), "2", "Seed of the negatives' hash."),
+    ROW("sample", "weight_field", TEXT, FIELD(weight_field), NULL,
+        "A field with the weight that an impression carries because it was sampled upstream."),
+    CHOICE("sample", "correction", FIELD(correction), "weight", "weight|offset",
+           "How learning makes up for `negatives`: kept negatives weigh 1/r, or the click logit is "
+           "shifted by ln r (less variance). A direct install head always takes weights."),
+
+    ROW("features", "categorical", LIST, FIELD(categorical), NULL,
+        "Fields whose values are looked up as they are: any scalar, or arrays, whose items' rows "
+        "are summed. Nested: `app.bundle`; a map's key: `tags.color`."),
+    ROW("features", "numeric", LIST, FIELD(numeric), NULL,
+        "Numbers, standardised by their running mean and deviation."),
+    ROW("features", "numeric_log", LIST, FIELD(numeric_log), NULL,
+        "Numbers, standardised after sign(x) log(1 + |x|)."),
+    ROW("features", "buckets", LIST, FIELD(buckets), NULL,
+        "Numbers, cut into buckets of about equal counts."),
+    ROW("features", "buckets_log", LIST, FIELD(buckets_log), NULL,
+        "As `buckets`, after sign(x) log(1 + |x|)."),
+    RANGE("features", "n_buckets", INT, FIELD(n_buckets), "32", 2, 4096,
+          "How many buckets each of those has."),
+    ROW("features", "cross", LIST, FIELD(crosses), NULL,
+        "Pairs of categorical or bucketised features whose combination is a feature: "
+        "`advertiser_id x device.os`."),
+
+    CHOICE("model *", "setup", MODEL(setup), "ipsp", "ip|esmm|esmm-ns|essp-split|ipsp|esp|ctr",
+           "Which heads there are, what they share and what they learn: see docs/model.md."),
+    RANGE("model *", "width", INT, MODEL(width), "16", 1, 256,
+          "Numbers in an embedding row, a feature."),
+    ROW("model *", "layers", LIST, MODEL(layers), "128, 64",
+        "Widths of the layers after the embeddings."),
+    ROW("model *", "head_layers", LIST, MODEL(head_layers), "32",
+        "Widths of each head's hidden layers."),
+    RANGE("model *", "batch", INT, MODEL(batch), "512", 1, 65536, "Examples a step."),
+    RANGE("model *", "slice", INT, MODEL(slice), "128", 16, 1024,
+          "Rows computed at a time; affects speed and the last bits, nothing else."),
+    ROW("model *", "seed", INT, MODEL(seed), "1", "Seed of the initial weights."),
+    RANGE("model *", "init", REAL, MODEL(init), "0.01", 0, 10,
+          "Standard deviation of a new embedding row."),
+    RANGE("model *", "admit_after", INT, MODEL(admit_after), "1", 1, 1000000,
+          "A value gets a row of its own after this many training examples; before, it reads and "
+          "trains its feature's default row."),
+    RANGE("model *", "table_memory", SIZE, MODEL(table_memory), "1GiB", 65536, 1e15,
+          "Memory of the embedding tables, optimizer slots included. When it is full, rows that "
+          "were not trained for longest leave."),
+    OPTIMIZER_ROWS("dense", dense, "0.05", "layers and heads"),
+    OPTIMIZER_ROWS("sparse", sparse, "0.05", "embedding rows"),
+    CHOICE("model *", "sparse_accumulator", MODEL(sparse.accumulator), "coordinate",
+           "coordinate|row",
+           "Adagrad: one accumulator a number, or one a row (less memory, learns slower)."),
+
+    RANGE("metrics", "window", SPAN, FIELD(metric_window_us), "1h", 1e6, 90.0 * 86400e6,
+          "Progressive metrics are also kept by windows of impression time this long."),
+    RANGE("metrics", "windows_kept", INT, FIELD(metric_windows_kept), "1000", 1, 1000000,
+          "How many finished windows the summary tells of."),
+
+    ROW("output", "examples", BOOL, FIELD(write_examples), "off",
+        "on: every example that survives sampling is also written, with the impression's record."),
+    ROW("output", "examples_topic", TEXT, FIELD(examples_topic), "espalier.examples", "Where to."),
+    ROW("output", "late_topic", TEXT, FIELD(late_topic), "espalier.late",
+        "Events that came too late, with topic, partition and offset."),
+    ROW("output", "dead_letter_topic", TEXT, FIELD(dead_letter_topic), "espalier.dead-letter",
+        "Records that cannot be used, with the reason, topic, partition and offset."),
+    RANGE("output", "partitions", INT, FIELD(output_partitions), "1", 1, 4096,
+          "Partitions of outputs that are folders, and of topics that `check --create-topics` "
+          "makes."),
+    ROW("output", "faults", TEXT, FIELD(fault_folder), ".",
+        "The folder that gets the batch whose gradient was not finite."),
+
+    RANGE("run", "threads", INT, FIELD(threads), "0", 0, 256,
+          "Threads that compute a batch; reading and joining have one of their own. 0: one less "
+          "than the machine has cores. The results are the same for any number."),
+};
+const size_t n_option_rows = sizeof option_table / sizeof option_table[0];

@@ -1,0 +1,204 @@
+/* outputs.c - see outputs.h. */
+#include "cmd/outputs.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "event/encode.h"
+#include "event/records.h"
+
+enum { ID_TEXT_SIZE = 1024 };
+static const size_t most_record_bytes = (size_t)64 << 20;
+static const int64_t flush_patience_us = 60 * ESP_SECOND;
+
+void outputs_init(struct outputs *outputs, const struct config *config, struct esp_log *log,
+                  const struct esp_decoder *impressions)
+{
+    *outputs = (struct outputs){.config = config, .log = log, .impressions = impressions};
+    esp_buf_init(&outputs->key, most_record_bytes);
+    esp_buf_init(&outputs->value, most_record_bytes);
+}
+
+void outputs_release(struct outputs *outputs)
+{
+    esp_log_writer_free(outputs->late);
+    esp_log_writer_free(outputs->dead);
+    esp_log_writer_free(outputs->examples);
+    esp_buf_release(&outputs->key);
+    esp_buf_release(&outputs->value);
+    *outputs = (struct outputs){0};
+}
+
+void outputs_topics(const struct config *config, struct output_topic topics[N_OUTPUT_TOPICS])
+{
+    const struct options *options = &config->options;
+    topics[0] = (struct output_topic){options->examples_topic, options->write_examples};
+    topics[1] = (struct output_topic){options->late_topic, true};
+    topics[2] = (struct output_topic){options->dead_letter_topic, true};
+}
+
+static bool is_files(const struct outputs *outputs)
+{
+    return outputs->config->options.files_root != NULL;
+}
+
+static enum esp_status open_writer(const struct outputs *outputs, const char *topic,
+                                   const char *schema_json, struct esp_log_writer **out,
+                                   struct esp_error *err)
+{
+    struct esp_log_writer_config writer = {
+        .topic = topic,
+        .n_partitions = (size_t)outputs->config->options.output_partitions,
+        .schema_json = schema_json,
+    };
+    return esp_log_writer_new(outputs->log, &writer, out, err);
+}
+
+/* Containers carry their schema; in Kafka single-object framing names it. */
+static enum esp_status begin_value(struct outputs *outputs, uint64_t fingerprint,
+                                   struct esp_error *err)
+{
+    esp_buf_clear(&outputs->value);
+    return is_files(outputs) ? ESP_OK : esp_put_single_object(&outputs->value, fingerprint, err);
+}
+
+static enum esp_status append(struct outputs *outputs, struct esp_log_writer *writer,
+                              struct esp_error *err)
+{
+    return esp_log_append(writer, ESP_PARTITION_BY_KEY, esp_buf_bytes(&outputs->key),
+                          esp_buf_bytes(&outputs->value), ESP_TIME_NONE, err);
+}
+
+/* ---- late events and dead letters ------------------------------------------------------------ */
+
+static enum esp_status open_turned_away(struct outputs *outputs, bool late,
+                                        struct esp_log_writer **writer, struct esp_error *err)
+{
+    if (*writer != NULL)
+        return ESP_OK;
+    const struct options *options = &outputs->config->options;
+    const char *json = esp_schema_dead_letter_json();
+    enum esp_status status =
+        esp_schema_fingerprint(json, strlen(json), &outputs->dead_letter_fingerprint, err);
+    if (status != ESP_OK)
+        return status;
+    return open_writer(outputs, late ? options->late_topic : options->dead_letter_topic, json,
+                       writer, err);
+}
+
+enum esp_status outputs_write_turned_away(struct outputs *outputs,
+                                          const struct esp_turned_away *event,
+                                          struct esp_error *err)
+{
+    bool late = event->verdict == ESP_VERDICT_LATE;
+    struct esp_log_writer **writer = late ? &outputs->late : &outputs->dead;
+    const char *topic = outputs->config->options.inputs[event->kind].topic;
+    struct esp_dead_letter record = {
+        .kind = event->kind,
+        .reason = late ? (event->behind_idle ? "late behind an idle partition" : "late")
+                       : esp_reject_text((enum esp_reject)event->reject),
+        .topic = topic,
+        .partition = (int32_t)event->partition,
+        .offset = event->offset,
+        .log_time_us = event->log_time_us,
+        .time_us = event->time_us,
+        .value = event->raw,
+    };
+    char key[512];
+    snprintf(key, sizeof key, "%s/%" PRIu32 "/%" PRId64, topic, event->partition, event->offset);
+    esp_buf_clear(&outputs->key);
+    enum esp_status status = open_turned_away(outputs, late, writer, err);
+    if (status == ESP_OK)
+        status = esp_buf_append(&outputs->key, key, strlen(key), err);
+    if (status == ESP_OK)
+        status = begin_value(outputs, outputs->dead_letter_fingerprint, err);
+    if (status == ESP_OK)
+        status = esp_encode_dead_letter(&outputs->value, &record, err);
+    return status == ESP_OK ? append(outputs, *writer, err) : status;
+}
+
+/* ---- examples -------------------------------------------------------------------------------- */
+
+/* An example holds its impression as it stood, so another writer schema is another example schema:
+ * a new container file. */
+static enum esp_status open_examples(struct outputs *outputs, const struct esp_writer *writer,
+                                     struct esp_error *err)
+{
+    if (outputs->example_writer == writer)
+        return ESP_OK;
+    if (outputs->examples != NULL) {
+        enum esp_status status = esp_log_flush(outputs->examples, flush_patience_us, err);
+        if (status != ESP_OK)
+            return status;
+        esp_log_writer_free(outputs->examples);
+        outputs->examples = NULL;
+    }
+    char *json = NULL;
+    enum esp_status status =
+        esp_example_schema(esp_schema_example_json(), esp_writer_json(writer), &json, err);
+    if (status == ESP_OK)
+        status = esp_schema_fingerprint(json, strlen(json), &outputs->example_fingerprint, err);
+    if (status == ESP_OK)
+        status = open_writer(outputs, outputs->config->options.examples_topic, json,
+                             &outputs->examples, err);
+    if (status == ESP_OK)
+        outputs->example_writer = writer;
+    free(json);
+    return status;
+}
+
+static enum esp_status example_key(struct outputs *outputs, const char *id, size_t id_size,
+                                   uint8_t stage, struct esp_error *err)
+{
+    static const char *const suffixes[] = {"/click", "/install", "/whole"};
+    esp_buf_clear(&outputs->key);
+    enum esp_status status = esp_buf_append(&outputs->key, id, id_size, err);
+    if (status == ESP_OK)
+        status = esp_buf_append(&outputs->key, suffixes[stage], strlen(suffixes[stage]), err);
+    return status;
+}
+
+enum esp_status outputs_write_example(struct outputs *outputs, const struct esp_example *example,
+                                      struct esp_error *err)
+{
+    char id[ID_TEXT_SIZE];
+    size_t id_size =
+        esp_id_format(example->id, esp_decoder_id_is_number(outputs->impressions), id, sizeof id);
+    struct esp_example_record record = {
+        .impression_id = esp_bytes(id, id_size),
+        .impression_us = example->impression_us,
+        .click_us = example->click_us,
+        .install_us = example->install_us,
+        .due_us = example->due_us,
+        .stage = example->stage,
+        .click = example->y,
+        .install = example->z,
+        .install_known = example->stage != ESP_STAGE_CLICK,
+        .weight = example->weight,
+        .base_weight = example->base_weight,
+        .holdout = example->holdout,
+        .impression = example->payload,
+    };
+    enum esp_status status = open_examples(outputs, example->writer, err);
+    if (status == ESP_OK)
+        status = example_key(outputs, id, id_size, example->stage, err);
+    if (status == ESP_OK)
+        status = begin_value(outputs, outputs->example_fingerprint, err);
+    if (status == ESP_OK)
+        status = esp_encode_example(&outputs->value, &record, err);
+    return status == ESP_OK ? append(outputs, outputs->examples, err) : status;
+}
+
+enum esp_status outputs_flush(struct outputs *outputs, struct esp_error *err)
+{
+    struct esp_log_writer *writers[] = {outputs->late, outputs->dead, outputs->examples};
+    for (size_t i = 0; i < sizeof writers / sizeof writers[0]; i++) {
+        if (writers[i] == NULL)
+            continue;
+        enum esp_status status = esp_log_flush(writers[i], flush_patience_us, err);
+        if (status != ESP_OK)
+            return status;
+    }
+    return ESP_OK;
+}

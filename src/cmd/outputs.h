@@ -1,0 +1,51 @@
+/*
+ * outputs.h - records that leave the run: examples, late events, dead letters.
+ *
+ * Keys are deterministic, so that a replay overwrites what it wrote before: an example's is its
+ * impression's id and stage, a turned-away event's its topic, partition and offset.
+ */
+#ifndef ESP_CMD_OUTPUTS_H
+#define ESP_CMD_OUTPUTS_H
+
+#include "cmd/config.h"
+#include "core/buf.h"
+#include "join/joiner.h"
+#include "log/log.h"
+#include "sample/example.h"
+
+/* One thread's outputs; each topic is opened when its first record comes. */
+struct outputs {
+    const struct config *config;           /* borrowed */
+    struct esp_log *log;                   /* borrowed */
+    const struct esp_decoder *impressions; /* borrowed */
+    struct esp_log_writer *late, *dead;
+    uint64_t dead_letter_fingerprint;
+    struct esp_log_writer *examples;
+    const struct esp_writer *example_writer; /* the impressions' schema that `examples` is for */
+    uint64_t example_fingerprint;
+    struct esp_buf key, value; /* scratch */
+};
+
+void outputs_init(struct outputs *outputs, const struct config *config, struct esp_log *log,
+                  const struct esp_decoder *impressions);
+void outputs_release(struct outputs *outputs);
+
+/* Topics that a run would write, for `check` and before a start: name and whether it is wanted. */
+struct output_topic {
+    const char *name;
+    bool wanted;
+};
+enum { N_OUTPUT_TOPICS = 3 };
+void outputs_topics(const struct config *config, struct output_topic topics[N_OUTPUT_TOPICS]);
+
+/* Errors: as esp_log_append(). */
+enum esp_status outputs_write_turned_away(struct outputs *outputs,
+                                          const struct esp_turned_away *event,
+                                          struct esp_error *err);
+enum esp_status outputs_write_example(struct outputs *outputs, const struct esp_example *example,
+                                      struct esp_error *err);
+
+/* Everything written is acknowledged or on disk. Errors: as esp_log_flush(). */
+enum esp_status outputs_flush(struct outputs *outputs, struct esp_error *err);
+
+#endif

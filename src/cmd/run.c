@@ -1,0 +1,79 @@
+/* run.c - see run.h. */
+#include "cmd/run.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "core/timespan.h"
+
+enum esp_status run_init(struct run *run, const struct config *config, struct esp_error *err)
+{
+    *run = (struct run){.config = config};
+    run->ingest.watermark_us = ESP_TIME_NONE;
+    atomic_init(&run->stop, false);
+    pthread_mutex_init(&run->lock, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&run->ended, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    run->learn.models = calloc(config->n_models, sizeof *run->learn.models);
+    if (run->learn.models == NULL) {
+        run_release(run);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu models", config->n_models);
+    }
+    return ESP_OK;
+}
+
+void run_release(struct run *run)
+{
+    if (run->config == NULL)
+        return;
+    free(run->learn.models);
+    pthread_cond_destroy(&run->ended);
+    pthread_mutex_destroy(&run->lock);
+    run->config = NULL;
+}
+
+void run_fail(struct run *run, const struct esp_error *err)
+{
+    pthread_mutex_lock(&run->lock);
+    if (run->failure.status == ESP_OK)
+        run->failure = *err;
+    pthread_mutex_unlock(&run->lock);
+    atomic_store(&run->stop, true);
+}
+
+void run_thread_ended(struct run *run)
+{
+    pthread_mutex_lock(&run->lock);
+    run->n_running--;
+    pthread_cond_broadcast(&run->ended);
+    pthread_mutex_unlock(&run->lock);
+}
+
+bool run_wait(struct run *run, int64_t timeout_us)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += timeout_us / ESP_SECOND;
+    until.tv_nsec += timeout_us % ESP_SECOND * 1000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&run->lock);
+    int failed = 0;
+    while (run->n_running > 0 && failed == 0)
+        failed = pthread_cond_timedwait(&run->ended, &run->lock, &until);
+    bool ended = run->n_running == 0;
+    pthread_mutex_unlock(&run->lock);
+    return ended;
+}
+
+int64_t run_clock_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * ESP_SECOND + now.tv_nsec / 1000;
+}

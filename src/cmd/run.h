@@ -1,0 +1,74 @@
+/*
+ * run.h - what the threads of one training run share: the status that is shown, the first failure,
+ * and the wish to stop.
+ *
+ *     ingest thread                      learning thread
+ *     read, decode, join, sample  -->    features, learners, examples    (esp_queue of batches)
+ *                                  <--   (the emptied batches)
+ *     main thread: signals, display, summary
+ *
+ * The ingest thread owns readers, decoders, joiner and the outputs of what is turned away; the
+ * learning thread owns features, learners and the output of examples. They share the decoders'
+ * writers (immutable once handed over) and this struct.
+ */
+#ifndef ESP_CMD_RUN_H
+#define ESP_CMD_RUN_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cmd/config.h"
+#include "core/status.h"
+#include "join/joiner.h"
+#include "learn/learner.h"
+
+/* What the ingest thread last said of itself. */
+struct ingest_status {
+    struct esp_join_counters counters[ESP_N_EVENT_KINDS];
+    struct esp_joiner_usage usage;
+    int64_t watermark_us; /* ESP_TIME_NONE, or ESP_TIME_END once time has ended */
+    uint64_t bytes;       /* of records read */
+    uint64_t damaged_files, skipped_bytes;
+    uint64_t labels[3];                  /* by enum esp_stage */
+    uint64_t kept, sampled_out, holdout; /* click-stage labels */
+    size_t n_idle, n_paused;
+};
+
+/* What the learning thread last said of itself. */
+struct learn_status {
+    struct esp_learner_report *models; /* (config->n_models) */
+    uint64_t examples;                 /* handed over, all stages */
+    uint64_t examples_written;
+};
+
+struct run {
+    const struct config *config;
+    atomic_bool stop; /* somebody wants an end: leave at the next batch */
+
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t ended; /* n_running became 0 */
+    int n_running;
+    struct ingest_status ingest;
+    struct learn_status learn;
+    struct esp_error failure; /* the first one */
+};
+
+/* Errors: ESP_ENOMEM. */
+enum esp_status run_init(struct run *run, const struct config *config, struct esp_error *err);
+void run_release(struct run *run);
+
+/* Notes the first failure and asks everybody to stop. From any thread. */
+void run_fail(struct run *run, const struct esp_error *err);
+
+/* A thread's last act. */
+void run_thread_ended(struct run *run);
+
+/* Waits until all threads have ended, at most timeout_us. True if they have. */
+bool run_wait(struct run *run, int64_t timeout_us);
+
+/* Microseconds of the monotonic clock: for idleness and rates, never for what is learned. */
+int64_t run_clock_us(void);
+
+#endif

@@ -1,0 +1,206 @@
+/* summary.c - see summary.h. Its shape is described in docs/summary.md. */
+#include "cmd/summary.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/version.h"
+
+/* jansson's *_new setters take NULL values as failures, so one check at the end covers them all:
+ * `ok` turns false once. */
+static void put(json_t *object, const char *key, json_t *value, bool *ok)
+{
+    if (json_object_set_new(object, key, value) != 0)
+        *ok = false;
+}
+
+static void put_count(json_t *object, const char *key, uint64_t value, bool *ok)
+{
+    put(object, key, json_integer((json_int_t)value), ok);
+}
+
+static void put_figure(json_t *object, const char *key, const struct esp_figure *figure, bool *ok)
+{
+    if (!figure->defined) {
+        put(object, key, json_null(), ok);
+        return;
+    }
+    json_t *value = json_object();
+    put(value, "value", json_real(figure->value), ok);
+    if (figure->has_interval) {
+        put(value, "low", json_real(figure->low), ok);
+        put(value, "high", json_real(figure->high), ok);
+    }
+    put(object, key, value, ok);
+}
+
+static void put_time(json_t *object, const char *key, int64_t time_us, bool *ok)
+{
+    char text[ESP_TIME_TEXT_SIZE];
+    bool real = time_us != ESP_TIME_NONE && time_us != ESP_TIME_END;
+    put(object, key, real ? json_string(esp_time_format(time_us, text)) : json_null(), ok);
+}
+
+static json_t *counters_json(const struct ingest_status *ingest, const struct inputs *inputs,
+                             bool *ok)
+{
+    json_t *all = json_object();
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        const struct esp_join_counters *c = &ingest->counters[kind];
+        if (inputs->kinds[kind].n_partitions == 0)
+            continue;
+        json_t *one = json_object();
+        put_count(one, "read", c->read, ok);
+        put_count(one, "labelled", c->labelled, ok);
+        put_count(one, "duplicate", c->duplicate, ok);
+        put_count(one, "unmatched", c->unmatched, ok);
+        put_count(one, "late", c->late, ok);
+        put_count(one, "dead", c->dead, ok);
+        put_count(one, "pending", c->pending, ok);
+        put_count(one, "behind_idle", c->behind_idle, ok);
+        json_t *reasons = json_object();
+        for (size_t i = 0; i < ESP_N_REJECTS; i++) {
+            if (c->dead_by_reason[i] > 0)
+                put_count(reasons, esp_reject_text((enum esp_reject)i), c->dead_by_reason[i], ok);
+        }
+        put(one, "dead_by_reason", reasons, ok);
+        put(all, inputs->config->options.inputs[kind].topic, one, ok);
+    }
+    return all;
+}
+
+static json_t *task_json(const struct esp_task_report *report, bool *ok)
+{
+    json_t *task = json_object();
+    put_count(task, "examples", report->examples, ok);
+    put_count(task, "positives", report->positives, ok);
+    put(task, "weight", json_real(report->weight), ok);
+    put_figure(task, "log_loss", &report->log_loss, ok);
+    put_figure(task, "normalised_entropy", &report->normalised_entropy, ok);
+    put_figure(task, "calibration", &report->calibration, ok);
+    put_figure(task, "roc_auc", &report->roc_auc, ok);
+    put_figure(task, "pr_auc", &report->pr_auc, ok);
+    return task;
+}
+
+static json_t *tasks_json(const struct esp_learner_report *report,
+                          const struct esp_task_report tasks[ESP_N_TASKS], bool *ok)
+{
+    json_t *all = json_object();
+    for (int task = 0; task < ESP_N_TASKS; task++) {
+        if (report->has_task[task])
+            put(all, esp_task_name((enum esp_task)task), task_json(&tasks[task], ok), ok);
+    }
+    return all;
+}
+
+static json_t *sums_json(const struct esp_task_sums *sums, bool *ok)
+{
+    json_t *one = json_object();
+    put_count(one, "n", sums->n, ok);
+    put_count(one, "n_positive", sums->n_positive, ok);
+    put(one, "w", json_real(sums->w), ok);
+    put(one, "wl", json_real(sums->wl), ok);
+    put(one, "wp", json_real(sums->wp), ok);
+    put(one, "wy", json_real(sums->wy), ok);
+    return one;
+}
+
+static json_t *windows_json(const struct esp_learner *learner,
+                            const struct esp_learner_report *report, bool *ok)
+{
+    size_t n = 0;
+    const struct esp_progress_window *windows = esp_learner_windows(learner, &n);
+    json_t *all = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_t *one = json_object(), *holdout = json_object();
+        put_time(one, "start", windows[i].start_us, ok);
+        put(one, "complete", json_boolean(windows[i].complete), ok);
+        for (int task = 0; task < ESP_N_TASKS; task++) {
+            const char *name = esp_task_name((enum esp_task)task);
+            if (!report->has_task[task])
+                continue;
+            put(one, name, sums_json(&windows[i].train[task], ok), ok);
+            put(holdout, name, sums_json(&windows[i].holdout[task], ok), ok);
+        }
+        put(one, "holdout", holdout, ok);
+        if (json_array_append_new(all, one) != 0)
+            *ok = false;
+    }
+    return all;
+}
+
+static json_t *model_json(const struct esp_learner *learner, bool *ok)
+{
+    struct esp_learner_report report;
+    esp_learner_report(learner, &report);
+    json_t *model = json_object();
+    char hash[24];
+    snprintf(hash, sizeof hash, "%016" PRIx64, esp_learner_hash(learner));
+    put(model, "name", json_string(report.name), ok);
+    put(model, "setup", json_string(report.setup), ok);
+    put(model, "weights_hash", json_string(hash), ok);
+    put(model, "tasks", tasks_json(&report, report.total, ok), ok);
+    put(model, "last_window", tasks_json(&report, report.window, ok), ok);
+    put(model, "holdout", tasks_json(&report, report.holdout, ok), ok);
+    put_count(model, "examples_learned", report.examples_learned, ok);
+    put_count(model, "steps", report.steps, ok);
+    put_count(model, "dense_steps_clipped", report.dense_clipped, ok);
+    put_count(model, "row_steps_clipped", report.rows_clipped, ok);
+    put_count(model, "rows", report.rows, ok);
+    put_count(model, "rows_admitted", report.rows_admitted, ok);
+    put_count(model, "rows_evicted", report.rows_evicted, ok);
+    put_count(model, "table_bytes", report.table_bytes, ok);
+    put_count(model, "predictions_waiting", report.waiting, ok);
+    put(model, "windows", windows_json(learner, &report, ok), ok);
+    return model;
+}
+
+static json_t *summary_json(const struct run *run, const struct inputs *inputs,
+                            const struct trainer *trainer, bool *ok)
+{
+    static const char *const stages[] = {"click", "install", "whole"};
+    const struct ingest_status *ingest = &run->ingest;
+    json_t *root = json_object(), *labels = json_object(), *models = json_array();
+    put(root, "espalier", json_string(ESP_VERSION), ok);
+    put_time(root, "watermark", ingest->watermark_us, ok);
+    put(root, "counters", counters_json(ingest, inputs, ok), ok);
+    for (int stage = 0; stage < 3; stage++)
+        put_count(labels, stages[stage], ingest->labels[stage], ok);
+    put(root, "labels", labels, ok);
+    put_count(root, "impressions_kept", ingest->kept, ok);
+    put_count(root, "impressions_sampled_out", ingest->sampled_out, ok);
+    put_count(root, "impressions_holdout", ingest->holdout, ok);
+    put_count(root, "examples_written", run->learn.examples_written, ok);
+    put_count(root, "damaged_files", ingest->damaged_files, ok);
+    put_count(root, "skipped_bytes", ingest->skipped_bytes, ok);
+    for (size_t i = 0; i < run->config->n_models; i++) {
+        if (json_array_append_new(models, model_json(trainer->learners[i], ok)) != 0)
+            *ok = false;
+    }
+    put(root, "models", models, ok);
+    return root;
+}
+
+enum esp_status summary_write(const char *path, const struct run *run, const struct inputs *inputs,
+                              const struct trainer *trainer, struct esp_error *err)
+{
+    bool ok = true;
+    json_t *root = summary_json(run, inputs, trainer, &ok);
+    char *temporary = NULL;
+    enum esp_status status = ESP_OK;
+    if (!ok || asprintf(&temporary, "%s.tmp", path) < 0) {
+        temporary = NULL;
+        status = esp_fail(err, ESP_ENOMEM, "out of memory for the summary");
+    } else if (json_dump_file(root, temporary, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) != 0 ||
+               rename(temporary, path) != 0) {
+        status = esp_fail(err, ESP_EIO, "--summary %s: %s", path, strerror(errno));
+        remove(temporary);
+    }
+    free(temporary);
+    json_decref(root);
+    return status;
+}

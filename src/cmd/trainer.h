@@ -1,0 +1,42 @@
+/*
+ * trainer.h - the thread that turns examples into features and lets every model learn from them.
+ */
+#ifndef ESP_CMD_TRAINER_H
+#define ESP_CMD_TRAINER_H
+
+#include "cmd/outputs.h"
+#include "cmd/run.h"
+#include "core/pool.h"
+#include "core/queue.h"
+#include "feature/features.h"
+#include "learn/learner.h"
+#include "sample/example.h"
+
+struct trainer {
+    struct run *run;                /* borrowed, as the next two are */
+    struct outputs *outputs;        /* of examples */
+    struct esp_queue *full, *empty; /* of struct esp_example_batch */
+
+    struct esp_pool *pool; /* NULL: one thread */
+    struct esp_features *features;
+    struct esp_learner **learners; /* (config->n_models) */
+    struct esp_feature_batch rows;
+    struct esp_value *values; /* (config->n_feature_paths) */
+    struct esp_value_scratch scratch;
+    struct learn_status status; /* its models point to run->learn's */
+    int64_t published_us;
+};
+
+/* Builds features and learners. Errors: ESP_ECONFIG, ESP_ENOMEM. */
+enum esp_status trainer_init(struct trainer *trainer, struct run *run, struct outputs *outputs,
+                             struct esp_queue *full, struct esp_queue *empty,
+                             struct esp_error *err);
+void trainer_release(struct trainer *trainer);
+
+/* True if a model learns at ESP_STAGE_WHOLE. */
+bool trainer_needs_whole(const struct trainer *trainer);
+
+/* The thread: runs until `full` is closed and empty, or something fails; then closes `empty`. */
+void *trainer_main(void *trainer);
+
+#endif

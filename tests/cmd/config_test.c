@@ -1,0 +1,189 @@
+/* config_test.c - a configuration is refused with one line a problem, or becomes what stages take.
+ */
+#include "cmd/config.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "core/timespan.h"
+#include "testkit.h"
+
+#define BASE                 \
+    "[files]\nroot = data\n" \
+    "[features]\ncategorical = advertiser_id, app.bundle\n"
+
+struct lines {
+    GString *text;
+};
+
+static void note_line(void *context, const char *line)
+{
+    struct lines *lines = context;
+    g_string_append_printf(lines->text, "%s\n", line);
+}
+
+/* Loads text as the file t.ini; the lines that were reported go to *out_lines. */
+static enum esp_status load(struct config *config, const char *text, char **overrides,
+                            size_t n_overrides, GString *out_lines)
+{
+    char *folder = test_folder_new();
+    char *before = g_get_current_dir();
+    g_assert_cmpint(chdir(folder), ==, 0);
+    g_assert_true(g_file_set_contents("t.ini", text, -1, NULL));
+    struct lines lines = {out_lines};
+    struct esp_error err = {0};
+    enum esp_status status =
+        config_load(config, "t.ini", overrides, n_overrides, note_line, &lines, &err);
+    g_assert_cmpint(chdir(before), ==, 0);
+    g_free(before);
+    test_folder_remove(folder);
+    return status;
+}
+
+struct bad_row {
+    const char *name, *text, *line;
+};
+
+static const struct bad_row bad_rows[] = {
+    {"an unknown key names the nearest", BASE "[join]\nclick_windw = 1h\n",
+     "t.ini:6: [join] click_windw: unknown key; did you mean click_window?"},
+    {"an unknown section names the nearest", BASE "[jion]\nclick_window = 1h\n", "t.ini:"},
+    {"a span without unit", BASE "[join]\nclick_window = 90\n",
+     "t.ini:6: [join] click_window = 90"},
+    {"a share out of range", BASE "[sample]\nnegatives = 2\n", "t.ini:6: [sample] negatives = 2"},
+    {"an unknown set-up", BASE "[model]\nsetup = esmn\n", "t.ini:6: [model] setup = esmn"},
+    {"no input at all", "[features]\ncategorical = a\n",
+     "t.ini: [kafka]: no input; give [kafka] bootstrap.servers, or [files] root"},
+    {"both inputs", BASE "[kafka]\nbootstrap.servers = b:9092\n",
+     "t.ini: [files]: both [files] and [kafka] are given; keep one"},
+    {"Kafka without brokers", "[kafka]\nclient.id = x\n[features]\ncategorical = a\n",
+     "t.ini: [kafka] bootstrap.servers: is missing; write host:port of a broker"},
+    {"no features", "[files]\nroot = data\n",
+     "t.ini: [features] categorical: no features; list the fields of an impression to learn from"},
+    {"a feature twice", BASE "buckets = app.bundle\n",
+     "t.ini:5: [features] buckets = app.bundle: app.bundle is a feature already; name it once"},
+    {"a cross that is no pair", BASE "cross = advertiser_id\n",
+     "t.ini:5: [features] cross = advertiser_id: \"advertiser_id\" is no pair; write `one x "
+     "other`"},
+    {"a cross of an unknown feature", BASE "cross = advertiser_id x geo\n",
+     "t.ini:5: [features] cross = advertiser_id x geo: \"geo\" is no feature; list it as one "
+     "first"},
+    {"a layer that is no number", BASE "[model]\nlayers = 128, many\n",
+     "t.ini:6: [model] layers = 128, many: \"many\" is no width; write numbers from 1 to 4096"},
+    {"too many layers", BASE "[model]\nlayers = 1,1,1,1,1\n",
+     "t.ini:6: [model] layers = 1,1,1,1,1: 5 layers; at most 4"},
+    {"one topic for two kinds", BASE "[clicks]\ntopic = impressions\n",
+     "t.ini:6: [clicks] topic = impressions: is the topic of [impressions] too; each kind of event "
+     "needs its own"},
+    {"esp without installs", BASE "[installs]\nenabled = off\n[model]\nsetup = esp\n",
+     "t.ini:6: [installs] enabled = off: model main (esp) learns installs alone, and there are "
+     "none; "
+     "choose setup = ctr"},
+    {"a schema id that is no number", BASE "[schemas]\nv1 = a.avsc\n",
+     "t.ini:6: [schemas] v1 = a.avsc: not a schema id; write the number under which records name "
+     "this schema"},
+    {"idle lag over the skew", BASE "[join]\nskew = 1m\nidle_lag = 2m\n",
+     "t.ini:7: [join] idle_lag = 2m: must be less than join.skew"},
+};
+
+static void test_bad(gconstpointer data)
+{
+    const struct bad_row *row = data;
+    struct config config;
+    GString *lines = g_string_new(NULL);
+    g_assert_cmpint(load(&config, row->text, NULL, 0, lines), ==, ESP_ECONFIG);
+    g_assert_cmpstr(lines->str, !=, "");
+    if (strncmp(lines->str, row->line, strlen(row->line)) != 0)
+        g_assert_cmpstr(lines->str, ==, row->line);
+    g_assert_cmpint((int)(strchr(lines->str, '\n') - lines->str), ==, (int)lines->len - 1);
+    g_string_free(lines, TRUE);
+    config_release(&config);
+}
+
+static void test_several_problems_at_once(void)
+{
+    struct config config;
+    GString *lines = g_string_new(NULL);
+    load(&config, BASE "[join]\nskew = x\nclick_window = y\n[modle]\na = 1\n", NULL, 0, lines);
+    size_t n = 0;
+    for (const char *c = lines->str; *c != '\0'; c++)
+        n += *c == '\n';
+    g_assert_cmpuint(n, ==, 3);
+    g_string_free(lines, TRUE);
+    config_release(&config);
+}
+
+static void test_defaults(void)
+{
+    struct config config;
+    GString *lines = g_string_new(NULL);
+    enum esp_status status = load(&config, BASE, NULL, 0, lines);
+    g_assert_cmpstr(lines->str, ==, "");
+    g_assert_cmpint(status, ==, ESP_OK);
+    if (g_test_failed())
+        return;
+    g_assert_cmpstr(config.options.inputs[ESP_CLICK].topic, ==, "clicks");
+    g_assert_cmpstr(config.options.inputs[ESP_INSTALL].id, ==, "impression_id");
+    g_assert_cmpstr(config.options.dead_letter_topic, ==, "espalier.dead-letter");
+    g_assert_cmpint(config.options.install_window_us, ==, 7 * ESP_DAY);
+    g_assert_cmpuint(config.n_models, ==, 1);
+    g_assert_cmpstr(config.models[0].name, ==, "main");
+    g_assert_cmpint(config.models[0].setup, ==, ESP_SETUP_IPSP);
+    g_assert_cmpuint(config.models[0].layers[1], ==, 64);
+    g_assert_cmpuint(config.n_features, ==, 2);
+    g_assert_true(config.has_installs);
+    g_string_free(lines, TRUE);
+    config_release(&config);
+}
+
+static void test_overrides_and_models(void)
+{
+    char *overrides[] = {"model fast.setup=ip", "join.click_window=24h", "files.root=else"};
+    struct config config;
+    GString *lines = g_string_new(NULL);
+    enum esp_status status = load(
+        &config,
+        BASE "cross = advertiser_id x app.bundle\n[model fast]\nwidth = 8\n[model b]\nbatch = 64\n",
+        overrides, 3, lines);
+    g_assert_cmpstr(lines->str, ==, "");
+    g_assert_cmpint(status, ==, ESP_OK);
+    if (g_test_failed())
+        return;
+    g_assert_cmpint(config.options.click_window_us, ==, 24 * ESP_HOUR);
+    g_assert_cmpstr(config.options.files_root, ==, "else");
+    g_assert_cmpuint(config.n_models, ==, 2);
+    g_assert_cmpstr(config.models[0].name, ==, "fast");
+    g_assert_cmpint(config.models[0].setup, ==, ESP_SETUP_IP);
+    g_assert_cmpuint(config.models[0].width, ==, 8);
+    g_assert_cmpuint(config.models[1].batch, ==, 64);
+    g_assert_cmpint(config.features[2].kind, ==, ESP_FEATURE_CROSS);
+    g_assert_cmpuint(config.features[2].cross_b, ==, 1);
+    g_string_free(lines, TRUE);
+    config_release(&config);
+}
+
+static void test_an_override_without_a_dot(void)
+{
+    char *overrides[] = {"click_window=24h"};
+    struct config config;
+    GString *lines = g_string_new(NULL);
+    g_assert_cmpint(load(&config, BASE, overrides, 1, lines), ==, ESP_ECONFIG);
+    g_assert_cmpstr(lines->str, ==, "-o click_window=24h: write section.key=value\n");
+    g_string_free(lines, TRUE);
+    config_release(&config);
+}
+
+int main(int argc, char **argv)
+{
+    test_start(&argc, &argv);
+    for (size_t i = 0; i < G_N_ELEMENTS(bad_rows); i++) {
+        char *path = g_strdup_printf("/config/refused/%s", bad_rows[i].name);
+        g_test_add_data_func(path, &bad_rows[i], test_bad);
+        g_free(path);
+    }
+    g_test_add_func("/config/several problems are all reported", test_several_problems_at_once);
+    g_test_add_func("/config/defaults are those of the manual", test_defaults);
+    g_test_add_func("/config/overrides win and models keep their order", test_overrides_and_models);
+    g_test_add_func("/config/an override needs a section", test_an_override_without_a_dot);
+    return g_test_run();
+}
