@@ -39,11 +39,9 @@ enum esp_status esp_feature_batch_reserve_row(struct esp_feature_batch *batch,
     return ESP_OK;
 }
 
-enum esp_status esp_feature_batch_reserve_pairs(struct esp_feature_batch *batch, size_t n_pairs,
-                                                size_t n, struct esp_error *err)
+enum esp_status esp_feature_batch_grow_pairs(struct esp_feature_batch *batch, size_t n_pairs,
+                                             size_t n, struct esp_error *err)
 {
-    if (n <= batch->pair_capacity - n_pairs)
-        return ESP_OK;
     if (n > UINT32_MAX - n_pairs)
         return esp_fail(err, ESP_ENOMEM, "more than %u keys in one batch", UINT32_MAX);
     void *keys = batch->keys, *coefficients = batch->coefficients;

@@ -16,7 +16,16 @@ enum esp_status esp_feature_batch_reserve_row(struct esp_feature_batch *batch,
 
 /* Makes room for n more pairs behind the n_pairs that are in use. Errors: ESP_ENOMEM (also beyond
  * 2^32 pairs). */
-enum esp_status esp_feature_batch_reserve_pairs(struct esp_feature_batch *batch, size_t n_pairs,
-                                                size_t n, struct esp_error *err);
+enum esp_status esp_feature_batch_grow_pairs(struct esp_feature_batch *batch, size_t n_pairs,
+                                             size_t n, struct esp_error *err);
+
+static inline enum esp_status esp_feature_batch_reserve_pairs(struct esp_feature_batch *batch,
+                                                              size_t n_pairs, size_t n,
+                                                              struct esp_error *err)
+{
+    return n <= batch->pair_capacity - n_pairs
+               ? ESP_OK
+               : esp_feature_batch_grow_pairs(batch, n_pairs, n, err);
+}
 
 #endif

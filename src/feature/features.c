@@ -37,6 +37,7 @@ struct esp_features {
     size_t n;
     uint8_t *state; /* (state_bytes) the block above */
     size_t state_bytes;
+    double *numbers; /* (n) of the row that learns, NaN where missing; untouched by others */
 };
 
 static bool has_buckets(const struct esp_feature_config *config)
@@ -189,6 +190,9 @@ enum esp_status esp_features_new(const struct esp_feature_config *list, size_t n
         goto out;
     }
     features->n = n;
+    features->numbers = calloc(n, sizeof *features->numbers);
+    if (features->numbers == NULL)
+        status = esp_fail(err, ESP_ENOMEM, "out of memory for %zu features", n);
     for (size_t i = 0; i < n && status == ESP_OK; i++)
         status = init_feature(&features->list[i], &list[i], err);
     if (status == ESP_OK)
@@ -211,6 +215,7 @@ void esp_features_free(struct esp_features *features)
         free(features->list[i].bucket_keys);
     }
     free(features->list);
+    free(features->numbers);
     free(features->state);
     free(features);
 }
@@ -247,22 +252,19 @@ static uint64_t key_of_scalar(struct esp_bytes name, const struct esp_value *val
     }
 }
 
-/* The number that the statistics and buckets see, or false if there is none. */
-static bool number_of(const struct feature *feature, const struct esp_value *value, double *out)
+/* The number that statistics and buckets see; NaN where there is none. */
+static double number_of(const struct feature *feature, const struct esp_value *value)
 {
     double x;
     if (value->type == ESP_VALUE_INT)
         x = (double)value->u.i;
     else if (value->type == ESP_VALUE_BOOL)
         x = value->u.i != 0;
-    else if (value->type == ESP_VALUE_REAL)
+    else if (value->type == ESP_VALUE_REAL && isfinite(value->u.f))
         x = value->u.f;
     else
-        return false;
-    if (!isfinite(x))
-        return false;
-    *out = feature->config.scale == ESP_SCALE_LOG ? copysign(log1p(fabs(x)), x) : x;
-    return true;
+        return NAN;
+    return feature->config.scale == ESP_SCALE_LOG ? copysign(log1p(fabs(x)), x) : x;
 }
 
 /* A row under way: its pairs lie behind those of the batch's complete rows. */
@@ -270,6 +272,7 @@ struct row {
     struct esp_feature_batch *batch;
     uint32_t *begin; /* of this row: (n_features + 1), filled up to the feature under way */
     size_t n_pairs;  /* of the batch and the row so far */
+    double *numbers; /* (n_features) noted here for those who learn; else NULL */
 };
 
 static void put(struct row *row, uint64_t key, float coefficient)
@@ -297,26 +300,34 @@ static enum esp_status put_categorical(struct row *row, const struct feature *fe
     return ESP_OK;
 }
 
-static enum esp_status put_numeric(struct row *row, const struct esp_features *features,
-                                   const struct feature *feature, const struct esp_value *value,
-                                   struct esp_error *err)
+/* The key of a number that is there, and its coefficient. */
+static uint64_t key_of_number(const struct esp_features *features, const struct feature *feature,
+                              double x, float *coefficient)
+{
+    *coefficient = 1;
+    if (feature->bucket_keys == NULL) {
+        *coefficient = (float)esp_standard_score(standard_of(features, feature), x);
+        return feature->value_key;
+    }
+    const struct esp_quantiles *quantiles = quantiles_of(features, feature);
+    return esp_quantiles_ready(quantiles) ? feature->bucket_keys[esp_quantiles_bucket(quantiles, x)]
+                                          : feature->value_key;
+}
+
+static enum esp_status put_numeric(struct row *row, const struct esp_features *features, size_t i,
+                                   const struct esp_value *value, struct esp_error *err)
 {
     enum esp_status status = esp_feature_batch_reserve_pairs(row->batch, row->n_pairs, 1, err);
     if (status != ESP_OK)
         return status;
-    double x;
-    if (!number_of(feature, value, &x)) {
-        put(row, feature->missing_key, 1);
-    } else if (feature->bucket_keys == NULL) {
-        put(row, feature->value_key, (float)esp_standard_score(standard_of(features, feature), x));
-    } else {
-        const struct esp_quantiles *quantiles = quantiles_of(features, feature);
-        put(row,
-            esp_quantiles_ready(quantiles)
-                ? feature->bucket_keys[esp_quantiles_bucket(quantiles, x)]
-                : feature->value_key,
-            1);
-    }
+    const struct feature *feature = &features->list[i];
+    double x = number_of(feature, value);
+    float coefficient = 1;
+    uint64_t key =
+        isnan(x) ? feature->missing_key : key_of_number(features, feature, x, &coefficient);
+    put(row, key, coefficient);
+    if (row->numbers != NULL)
+        row->numbers[i] = x;
     return ESP_OK;
 }
 
@@ -336,33 +347,33 @@ static enum esp_status put_cross(struct row *row, const struct feature *feature,
     return ESP_OK;
 }
 
-static enum esp_status put_feature(struct row *row, const struct esp_features *features,
-                                   const struct feature *feature, const struct esp_value *values,
-                                   struct esp_error *err)
+static enum esp_status put_feature(struct row *row, const struct esp_features *features, size_t i,
+                                   const struct esp_value *values, struct esp_error *err)
 {
+    const struct feature *feature = &features->list[i];
     switch (feature->config.kind) {
     case ESP_FEATURE_CATEGORICAL:
         return put_categorical(row, feature, &values[feature->config.value], err);
     case ESP_FEATURE_NUMERIC:
-        return put_numeric(row, features, feature, &values[feature->config.value], err);
+        return put_numeric(row, features, i, &values[feature->config.value], err);
     case ESP_FEATURE_CROSS:
         return put_cross(row, feature, err);
     }
     return esp_fail(err, ESP_EBUG, "feature \"%s\" is of no kind", feature->config.name);
 }
 
-static void learn_numbers(struct esp_features *features, const struct esp_value *values)
+/* Takes the numbers of a row that is complete. */
+static void learn_numbers(struct esp_features *features)
 {
     for (size_t i = 0; i < features->n; i++) {
         const struct feature *feature = &features->list[i];
-        double x;
-        if (feature->config.kind != ESP_FEATURE_NUMERIC ||
-            !number_of(feature, &values[feature->config.value], &x))
+        if (feature->config.kind != ESP_FEATURE_NUMERIC || isnan(features->numbers[i]))
             continue;
         if (feature->bucket_keys == NULL)
-            esp_standard_learn(standard_of(features, feature), x);
+            esp_standard_learn(standard_of(features, feature), features->numbers[i]);
         else
-            esp_quantiles_learn(quantiles_of(features, feature), feature->config.n_buckets, x);
+            esp_quantiles_learn(quantiles_of(features, feature), feature->config.n_buckets,
+                                features->numbers[i]);
     }
 }
 
@@ -380,16 +391,17 @@ enum esp_status esp_features_add_row(struct esp_features *features, const struct
         .batch = batch,
         .begin = batch->begin + batch->n_rows * features->n,
         .n_pairs = esp_feature_batch_pairs(batch),
+        .numbers = learn ? features->numbers : NULL,
     };
     for (size_t i = 0; i < features->n; i++) {
-        status = put_feature(&row, features, &features->list[i], values, err);
+        status = put_feature(&row, features, i, values, err);
         if (status != ESP_OK)
             return status;
         row.begin[i + 1] = (uint32_t)row.n_pairs;
     }
     batch->n_rows++;
     if (learn)
-        learn_numbers(features, values);
+        learn_numbers(features);
     return ESP_OK;
 }
 

@@ -23,23 +23,29 @@ static uint64_t key_of_long(struct esp_bytes name, enum esp_key_tag tag, struct 
     return not_zero(XXH3_64bits_digest(&state));
 }
 
-uint64_t esp_key_of_bytes(struct esp_bytes name, enum esp_key_tag tag, struct esp_bytes value)
+/* Inline, so that a value of a known size is stored rather than copied by a call. */
+static inline uint64_t key_of(struct esp_bytes name, enum esp_key_tag tag, const void *value,
+                              size_t size)
 {
     uint8_t text[SHORT_KEY];
-    if (name.size > SHORT_KEY - 2 || value.size > SHORT_KEY - 2 - name.size)
-        return key_of_long(name, tag, value);
+    if (name.size > SHORT_KEY - 2 || size > SHORT_KEY - 2 - name.size)
+        return key_of_long(name, tag, esp_bytes(value, size));
     memcpy(text, name.data, name.size);
-    uint8_t *end = text + name.size;
-    *end++ = ESP_KEY_SEPARATOR;
-    *end++ = (uint8_t)tag;
-    if (value.size > 0)
-        memcpy(end, value.data, value.size);
-    return not_zero(XXH3_64bits(text, name.size + 2 + value.size));
+    text[name.size] = ESP_KEY_SEPARATOR;
+    text[name.size + 1] = (uint8_t)tag;
+    if (size > 0)
+        memcpy(text + name.size + 2, value, size);
+    return not_zero(XXH3_64bits(text, name.size + 2 + size));
+}
+
+uint64_t esp_key_of_bytes(struct esp_bytes name, enum esp_key_tag tag, struct esp_bytes value)
+{
+    return key_of(name, tag, value.data, value.size);
 }
 
 uint64_t esp_key_of_u64(struct esp_bytes name, enum esp_key_tag tag, uint64_t value)
 {
-    return esp_key_of_bytes(name, tag, esp_bytes(&value, sizeof value));
+    return key_of(name, tag, &value, sizeof value);
 }
 
 uint64_t esp_key_of_real(struct esp_bytes name, double value)
@@ -57,11 +63,11 @@ uint64_t esp_key_of_real(struct esp_bytes name, double value)
 uint64_t esp_key_of_bool(struct esp_bytes name, bool value)
 {
     uint8_t byte = value;
-    return esp_key_of_bytes(name, ESP_KEY_BOOL, esp_bytes(&byte, 1));
+    return key_of(name, ESP_KEY_BOOL, &byte, sizeof byte);
 }
 
 uint64_t esp_key_of_cross(struct esp_bytes name, uint64_t key_a, uint64_t key_b)
 {
     uint64_t keys[2] = {key_a, key_b};
-    return esp_key_of_bytes(name, ESP_KEY_CROSS, esp_bytes(keys, sizeof keys));
+    return key_of(name, ESP_KEY_CROSS, keys, sizeof keys);
 }
