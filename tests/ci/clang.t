@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# What clang has to say: its warnings, clang-tidy, and some seconds of every fuzz target.
+. "$(dirname "$0")/tap.sh"
+check "the fuzz targets are configured" cmake --preset fuzz -DCMAKE_COMPILE_WARNING_AS_ERROR=ON
+check "everything builds with clang, without a warning" \
+    cmake --build --preset fuzz -- --quiet -k 0
+for source in tests/fuzz/*_fuzz.c; do
+    name=$(basename "$source" _fuzz.c)
+    check "the fuzz target $name survives 5 seconds" tools/fuzz "$name" 5
+done
+check "clang-tidy finds nothing in src/ and tools/" \
+    run-clang-tidy -quiet -j 2 -p build/fuzz "$PWD/(src|tools)/.*"
+finish

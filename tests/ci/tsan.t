@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# The tests of what runs on several threads, with data races found.
+. "$(dirname "$0")/tap.sh"
+check "the threaded tests pass under ThreadSanitizer" \
+    tools/test --tsan --quick core/pool core/queue tests/log learn/ tests/cmd cli/
+finish

@@ -1,0 +1,2 @@
+/* The last stage. */
+#include "high.h"

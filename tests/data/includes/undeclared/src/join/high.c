@@ -1,0 +1,3 @@
+/* The last stage. */
+#include "core/low.h"
+#include "event/middle.h"

@@ -1,0 +1,4 @@
+/* The last stage. */
+#include "core/low.h"
+#include "join/high.h"
+#include "espalier/espalier.h"
