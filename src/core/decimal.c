@@ -1,7 +1,7 @@
 /* decimal.c - see decimal.h. */
 #include "core/decimal.h"
 
-enum { MAX_DIGITS = 18 }; /* 10^18 - 1 fits in 63 bits */
+enum { MAX_DIGITS = 19 }; /* 10^19 - 1 fits in 64 bits */
 
 static bool is_digit(char c)
 {

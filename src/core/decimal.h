@@ -19,7 +19,7 @@ struct esp_decimal {
  * Scans digits, or digits "." digits, at the beginning of text.
  *
  * Returns how many characters it took; 0 if text does not begin so, or the number has more than
- * 18 digits (leading zeros count). *out is set only if the result is not 0.
+ * 19 digits (leading zeros count). *out is set only if the result is not 0.
  */
 size_t esp_decimal_scan(const char *text, struct esp_decimal *out);
 

@@ -215,7 +215,7 @@ const char *esp_time_format(int64_t time_us, char text[ESP_TIME_TEXT_SIZE])
     if (time_us == ESP_TIME_END)
         return memcpy(text, "end", 4);
     struct civil_time civil;
-    int64_t days = floor_div(time_us, ESP_DAY), us = time_us - days * ESP_DAY;
+    int64_t days = floor_div(time_us, ESP_DAY), us = (time_us % ESP_DAY + ESP_DAY) % ESP_DAY;
     civil_from_days(days, &civil);
     int fraction = (int)(us % ESP_SECOND), n_digits = 6;
     int n = snprintf(text, ESP_TIME_TEXT_SIZE, "%04" PRId64 "-%02d-%02dT%02d:%02d:%02d", civil.year,
