@@ -11,9 +11,9 @@
 #include "cmd/command.h"
 #include "cmd/display.h"
 #include "cmd/ingest.h"
+#include "cmd/learning.h"
 #include "cmd/stop.h"
 #include "cmd/summary.h"
-#include "cmd/trainer.h"
 #include "core/logger.h"
 
 enum {
@@ -86,17 +86,17 @@ struct train {
     struct run run;
     struct esp_queue *full, *empty;
     struct esp_example_batch batches[BATCHES];
-    struct outputs ingest_outputs, trainer_outputs; /* one a thread */
-    struct trainer trainer;
+    struct outputs ingest_outputs, learning_outputs; /* one a thread */
+    struct learning learning;
     struct ingest ingest;
 };
 
 static void train_release(struct train *train)
 {
     ingest_release(&train->ingest);
-    trainer_release(&train->trainer);
+    learning_release(&train->learning);
     outputs_release(&train->ingest_outputs);
-    outputs_release(&train->trainer_outputs);
+    outputs_release(&train->learning_outputs);
     for (size_t i = 0; i < BATCHES; i++)
         esp_example_batch_release(&train->batches[i]);
     esp_queue_free(train->full);
@@ -181,9 +181,9 @@ static enum esp_status train_build(struct train *train, struct esp_error *err)
         return status;
     const struct esp_decoder *impressions = train->inputs.kinds[ESP_IMPRESSION].decoder;
     outputs_init(&train->ingest_outputs, &train->config, train->inputs.log, impressions);
-    outputs_init(&train->trainer_outputs, &train->config, train->inputs.log, impressions);
-    status = trainer_init(&train->trainer, &train->run, &train->trainer_outputs, train->full,
-                          train->empty, err);
+    outputs_init(&train->learning_outputs, &train->config, train->inputs.log, impressions);
+    status = learning_init(&train->learning, &train->run, &train->learning_outputs, train->full,
+                           train->empty, err);
     if (status == ESP_OK)
         status = look_at_inputs(train, err);
     if (status == ESP_OK)
@@ -192,7 +192,7 @@ static enum esp_status train_build(struct train *train, struct esp_error *err)
         return status;
     struct ingest_config ingest = {
         .follow = train->arguments->follow,
-        .whole = trainer_needs_whole(&train->trainer),
+        .whole = learning_needs_whole(&train->learning),
         .read_batch =
             train->arguments->read_batch > 0 ? (size_t)train->arguments->read_batch : READ_BATCH,
     };
@@ -218,9 +218,9 @@ static void say_start(const struct train *train)
 static void run_threads(struct train *train, struct display *display)
 {
     struct run *run = &train->run;
-    pthread_t ingest, trainer;
+    pthread_t ingest, learning;
     run->n_running = 2;
-    if (pthread_create(&trainer, NULL, trainer_main, &train->trainer) != 0) {
+    if (pthread_create(&learning, NULL, learning_main, &train->learning) != 0) {
         run_fail(run, &(struct esp_error){ESP_ENOMEM, "cannot start a thread"});
         return;
     }
@@ -241,7 +241,7 @@ static void run_threads(struct train *train, struct display *display)
     }
     if (ingesting)
         pthread_join(ingest, NULL);
-    pthread_join(trainer, NULL);
+    pthread_join(learning, NULL);
 }
 
 static int train_run(struct train *train)
@@ -254,7 +254,7 @@ static int train_run(struct train *train)
     display_write(&display, stdout);
     struct esp_error err = train->run.failure;
     if (train->arguments->summary_path != NULL)
-        summary_write(train->arguments->summary_path, &train->run, &train->inputs, &train->trainer,
+        summary_write(train->arguments->summary_path, &train->run, &train->inputs, &train->learning,
                       &err);
     return exit_with(&err);
 }

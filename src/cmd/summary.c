@@ -160,7 +160,7 @@ static json_t *model_json(const struct esp_learner *learner, bool *ok)
 }
 
 static json_t *summary_json(const struct run *run, const struct inputs *inputs,
-                            const struct trainer *trainer, bool *ok)
+                            const struct learning *learning, bool *ok)
 {
     static const char *const stages[] = {"click", "install", "whole"};
     const struct ingest_status *ingest = &run->ingest;
@@ -178,7 +178,7 @@ static json_t *summary_json(const struct run *run, const struct inputs *inputs,
     put_count(root, "damaged_files", ingest->damaged_files, ok);
     put_count(root, "skipped_bytes", ingest->skipped_bytes, ok);
     for (size_t i = 0; i < run->config->n_models; i++) {
-        if (json_array_append_new(models, model_json(trainer->learners[i], ok)) != 0)
+        if (json_array_append_new(models, model_json(learning->learners[i], ok)) != 0)
             *ok = false;
     }
     put(root, "models", models, ok);
@@ -186,10 +186,10 @@ static json_t *summary_json(const struct run *run, const struct inputs *inputs,
 }
 
 enum esp_status summary_write(const char *path, const struct run *run, const struct inputs *inputs,
-                              const struct trainer *trainer, struct esp_error *err)
+                              const struct learning *learning, struct esp_error *err)
 {
     bool ok = true;
-    json_t *root = summary_json(run, inputs, trainer, &ok);
+    json_t *root = summary_json(run, inputs, learning, &ok);
     char *temporary = NULL;
     enum esp_status status = ESP_OK;
     if (!ok || asprintf(&temporary, "%s.tmp", path) < 0) {

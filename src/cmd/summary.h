@@ -3,8 +3,8 @@
 #define ESP_CMD_SUMMARY_H
 
 #include "cmd/inputs.h"
+#include "cmd/learning.h"
 #include "cmd/run.h"
-#include "cmd/trainer.h"
 
 /*
  * Writes the file whole or not at all (a temporary name, then a rename), with keys in a fixed
@@ -12,6 +12,6 @@
  * After the threads have ended. Errors: ESP_EIO, ESP_ENOMEM.
  */
 enum esp_status summary_write(const char *path, const struct run *run, const struct inputs *inputs,
-                              const struct trainer *trainer, struct esp_error *err);
+                              const struct learning *learning, struct esp_error *err);
 
 #endif

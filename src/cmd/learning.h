@@ -1,8 +1,8 @@
 /*
- * trainer.h - the thread that turns examples into features and lets every model learn from them.
+ * learning.h - the thread that turns examples into features and lets every model learn from them.
  */
-#ifndef ESP_CMD_TRAINER_H
-#define ESP_CMD_TRAINER_H
+#ifndef ESP_CMD_LEARNING_H
+#define ESP_CMD_LEARNING_H
 
 #include "cmd/outputs.h"
 #include "cmd/run.h"
@@ -12,7 +12,7 @@
 #include "learn/learner.h"
 #include "sample/example.h"
 
-struct trainer {
+struct learning {
     struct run *run;                /* borrowed, as the next two are */
     struct outputs *outputs;        /* of examples */
     struct esp_queue *full, *empty; /* of struct esp_example_batch */
@@ -28,15 +28,15 @@ struct trainer {
 };
 
 /* Builds features and learners. Errors: ESP_ECONFIG, ESP_ENOMEM. */
-enum esp_status trainer_init(struct trainer *trainer, struct run *run, struct outputs *outputs,
-                             struct esp_queue *full, struct esp_queue *empty,
-                             struct esp_error *err);
-void trainer_release(struct trainer *trainer);
+enum esp_status learning_init(struct learning *learning, struct run *run, struct outputs *outputs,
+                              struct esp_queue *full, struct esp_queue *empty,
+                              struct esp_error *err);
+void learning_release(struct learning *learning);
 
 /* True if a model learns at ESP_STAGE_WHOLE. */
-bool trainer_needs_whole(const struct trainer *trainer);
+bool learning_needs_whole(const struct learning *learning);
 
 /* The thread: runs until `full` is closed and empty, or something fails; then closes `empty`. */
-void *trainer_main(void *trainer);
+void *learning_main(void *learning);
 
 #endif

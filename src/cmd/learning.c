@@ -1,0 +1,182 @@
+/* learning.c - see learning.h. */
+#include "cmd/learning.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static const int64_t publish_every_us = 200 * ESP_MS;
+
+/* ---- set-up ---------------------------------------------------------------------------------- */
+
+static size_t compute_threads(const struct config *config)
+{
+    if (config->options.threads > 0)
+        return (size_t)config->options.threads;
+    long n_cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return n_cores > 2 ? (size_t)n_cores - 1 : 1;
+}
+
+static enum esp_status new_learners(struct learning *learning, struct esp_error *err)
+{
+    const struct config *config = learning->run->config;
+    learning->learners = calloc(config->n_models, sizeof *learning->learners);
+    if (learning->learners == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory");
+    for (size_t i = 0; i < config->n_models; i++) {
+        struct esp_learner_config learner = config_learner(config, i);
+        enum esp_status status =
+            esp_learner_new(&learner, learning->pool, &learning->learners[i], err);
+        if (status != ESP_OK)
+            return status;
+    }
+    return ESP_OK;
+}
+
+enum esp_status learning_init(struct learning *learning, struct run *run, struct outputs *outputs,
+                              struct esp_queue *full, struct esp_queue *empty,
+                              struct esp_error *err)
+{
+    const struct config *config = run->config;
+    *learning = (struct learning){.run = run, .outputs = outputs, .full = full, .empty = empty};
+    esp_feature_batch_init(&learning->rows, config->n_features);
+    learning->values = calloc(config->n_feature_paths, sizeof *learning->values);
+    if (learning->values == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory");
+    enum esp_status status = ESP_OK;
+    size_t n_threads = compute_threads(config);
+    if (n_threads > 1)
+        status = esp_pool_new(n_threads, &learning->pool, err);
+    if (status == ESP_OK)
+        status = esp_features_new(config->features, config->n_features, &learning->features, err);
+    return status == ESP_OK ? new_learners(learning, err) : status;
+}
+
+void learning_release(struct learning *learning)
+{
+    if (learning->run == NULL)
+        return;
+    for (size_t i = 0; learning->learners != NULL && i < learning->run->config->n_models; i++)
+        esp_learner_free(learning->learners[i]);
+    free(learning->learners);
+    esp_features_free(learning->features);
+    esp_pool_free(learning->pool);
+    esp_feature_batch_release(&learning->rows);
+    esp_value_scratch_release(&learning->scratch);
+    free(learning->values);
+    *learning = (struct learning){0};
+}
+
+bool learning_needs_whole(const struct learning *learning)
+{
+    for (size_t i = 0; i < learning->run->config->n_models; i++) {
+        if (esp_learner_needs_whole(learning->learners[i]))
+            return true;
+    }
+    return false;
+}
+
+/* ---- the loop -------------------------------------------------------------------------------- */
+
+static void publish(struct learning *learning)
+{
+    struct run *run = learning->run;
+    pthread_mutex_lock(&run->lock);
+    for (size_t i = 0; i < run->config->n_models; i++)
+        esp_learner_report(learning->learners[i], &run->learn.models[i]);
+    run->learn.examples = learning->status.examples;
+    run->learn.examples_written = learning->status.examples_written;
+    pthread_mutex_unlock(&run->lock);
+}
+
+/* The numbers of an impression enter the statistics once: when it is first learned from. */
+static bool is_first_sight(const struct esp_example *example)
+{
+    return example->stage == ESP_STAGE_CLICK && !example->holdout;
+}
+
+static enum esp_status make_features(struct learning *learning,
+                                     const struct esp_example_batch *batch, struct esp_error *err)
+{
+    esp_feature_batch_reset(&learning->rows);
+    for (size_t i = 0; i < batch->n; i++) {
+        const struct esp_example *example = &batch->examples[i];
+        enum esp_status status = esp_writer_features(example->writer, example->payload,
+                                                     learning->values, &learning->scratch, err);
+        if (status == ESP_OK)
+            status = esp_features_add_row(learning->features, learning->values,
+                                          is_first_sight(example), &learning->rows, err);
+        if (status != ESP_OK)
+            return status;
+    }
+    return ESP_OK;
+}
+
+static enum esp_status write_examples(struct learning *learning,
+                                      const struct esp_example_batch *batch, struct esp_error *err)
+{
+    if (!learning->run->config->options.write_examples)
+        return ESP_OK;
+    for (size_t i = 0; i < batch->n; i++) {
+        enum esp_status status = outputs_write_example(learning->outputs, &batch->examples[i], err);
+        if (status != ESP_OK)
+            return status;
+    }
+    learning->status.examples_written += batch->n;
+    return ESP_OK;
+}
+
+static enum esp_status learn(struct learning *learning, const struct esp_example_batch *batch,
+                             struct esp_error *err)
+{
+    enum esp_status status = make_features(learning, batch, err);
+    for (size_t i = 0; status == ESP_OK && i < learning->run->config->n_models; i++)
+        status = esp_learner_take(learning->learners[i], batch->examples, batch->n, &learning->rows,
+                                  err);
+    learning->status.examples += batch->n;
+    return status == ESP_OK ? write_examples(learning, batch, err) : status;
+}
+
+static enum esp_status learn_all(struct learning *learning, struct esp_error *err)
+{
+    struct esp_example_batch *batch;
+    while ((batch = esp_queue_pop(learning->full)) != NULL) {
+        enum esp_status status = learn(learning, batch, err);
+        esp_example_batch_reset(batch);
+        esp_queue_push(learning->empty, batch);
+        if (status != ESP_OK)
+            return status;
+        int64_t now_us = run_clock_us();
+        if (now_us - learning->published_us >= publish_every_us) {
+            publish(learning);
+            learning->published_us = now_us;
+        }
+    }
+    return ESP_OK;
+}
+
+static enum esp_status finish(struct learning *learning, struct esp_error *err)
+{
+    for (size_t i = 0; i < learning->run->config->n_models; i++) {
+        enum esp_status status = esp_learner_flush(learning->learners[i], err);
+        if (status != ESP_OK)
+            return status;
+    }
+    return outputs_flush(learning->outputs, err);
+}
+
+void *learning_main(void *context)
+{
+    struct learning *learning = context;
+    struct esp_error err = {0};
+    enum esp_status status = learn_all(learning, &err);
+    if (status == ESP_OK)
+        status = finish(learning, &err);
+    publish(learning);
+    if (status != ESP_OK) {
+        run_fail(learning->run, &err);
+        esp_queue_close(learning->full); /* whoever waits to hand over must not wait for ever */
+    }
+    esp_queue_close(learning->empty);
+    run_thread_ended(learning->run);
+    return NULL;
+}
