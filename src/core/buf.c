@@ -56,7 +56,7 @@ enum esp_status esp_array_grow(void **array, size_t *capacity, size_t n_wanted, 
     size_t n = *capacity < 16 ? 16 : *capacity;
     while (n < n_wanted)
         n = n > SIZE_MAX / 2 ? n_wanted : n * 2;
-    void *grown = reallocarray(*array, n, item_size);
+    void *grown = n > SIZE_MAX / item_size ? NULL : realloc(*array, n * item_size);
     if (grown == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for %zu items of %zu bytes", n, item_size);
     *array = grown;
