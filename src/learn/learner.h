@@ -16,15 +16,13 @@
 #include "core/status.h"
 #include "feature/features.h"
 #include "metric/metric.h"
-#include "model/setup.h"
+#include "model/network.h"
 #include "sample/example.h"
 
 enum esp_optimizer { ESP_ADAGRAD, ESP_SGD, ESP_ADAM };
 enum esp_accumulator { ESP_PER_COORDINATE, ESP_ROW_WISE };
 enum esp_schedule { ESP_SCHEDULE_CONSTANT, ESP_SCHEDULE_INVERSE /* rate / (1 + t / horizon) */ };
 enum esp_correction { ESP_CORRECT_BY_WEIGHT, ESP_CORRECT_BY_OFFSET };
-
-enum { ESP_MAX_LAYERS = 4 };
 
 /* One part's optimizer: the dense one, or that of the embedding rows. */
 struct esp_optimizer_config {

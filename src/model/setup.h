@@ -41,4 +41,11 @@ struct esp_setup {
 
 const struct esp_setup *esp_setup_get(enum esp_setup_id id);
 
+/* What is left of a set-up where the join has no installs: its click loss, learned at the click
+ * stage by one tower. Nothing is left of `esp`: loss_click is false then. */
+struct esp_setup esp_setup_without_installs(const struct esp_setup *setup);
+
+/* True if the heads give a logit of the task: P(install) is a head of its own or ctr * cvr. */
+bool esp_setup_has_task(const struct esp_setup *setup, enum esp_task task);
+
 #endif

@@ -1,0 +1,58 @@
+/* admission.c - see admission.h. */
+#include "learn/admission.h"
+
+enum { WAYS = 8, BUCKET_BYTES = 64 };
+
+struct esp_sighting {
+    uint32_t tag;   /* the key's upper half; its lower half chose the bucket */
+    uint32_t count; /* 0: empty */
+};
+
+enum esp_status esp_admission_init(struct esp_admission *admission, uint32_t admit_after,
+                                   uint64_t max_bytes, struct esp_error *err)
+{
+    *admission = (struct esp_admission){.admit_after = admit_after};
+    if (admit_after <= 1)
+        return ESP_OK;
+    size_t n_buckets = 1;
+    while (n_buckets < SIZE_MAX / 4 / BUCKET_BYTES && n_buckets * 2 <= max_bytes / BUCKET_BYTES)
+        n_buckets *= 2;
+    admission->sightings = aligned_alloc(BUCKET_BYTES, n_buckets * BUCKET_BYTES);
+    if (!admission->sightings)
+        return esp_fail(err, ESP_ENOMEM, "%zu bytes of admission counts", n_buckets * BUCKET_BYTES);
+    memset(admission->sightings, 0, n_buckets * BUCKET_BYTES);
+    admission->n_buckets = n_buckets;
+    return ESP_OK;
+}
+
+void esp_admission_release(struct esp_admission *admission)
+{
+    free(admission->sightings);
+    *admission = (struct esp_admission){0};
+}
+
+bool esp_admission_sight(struct esp_admission *admission, uint64_t key)
+{
+    if (!admission->sightings)
+        return true;
+    uint32_t tag = (uint32_t)(key >> 32);
+    struct esp_sighting *bucket = &admission->sightings[(key & (admission->n_buckets - 1)) * WAYS];
+    struct esp_sighting *rarest = bucket;
+    for (size_t i = 0; i < WAYS; i++) {
+        if (bucket[i].count > 0 && bucket[i].tag == tag) {
+            if (++bucket[i].count < admission->admit_after)
+                return false;
+            bucket[i].count = 0;
+            return true;
+        }
+        if (bucket[i].count < rarest->count)
+            rarest = &bucket[i];
+    }
+    *rarest = (struct esp_sighting){tag, 1};
+    return false;
+}
+
+uint64_t esp_admission_bytes(const struct esp_admission *admission)
+{
+    return (uint64_t)admission->n_buckets * BUCKET_BYTES;
+}

@@ -1,0 +1,70 @@
+/* waiting.c - see waiting.h. */
+#include "learn/waiting.h"
+
+#include "core/hash.h"
+
+void esp_waiting_release(struct esp_waiting *waiting)
+{
+    free(waiting->slots);
+    *waiting = (struct esp_waiting){0};
+}
+
+/* The ticket's slot, or the empty one where its search ends. */
+static size_t find(const struct esp_waiting_score *slots, size_t capacity, uint64_t ticket)
+{
+    size_t slot = (size_t)esp_mix64(ticket) & (capacity - 1);
+    while (slots[slot].used && slots[slot].ticket != ticket)
+        slot = (slot + 1) & (capacity - 1);
+    return slot;
+}
+
+static enum esp_status grow(struct esp_waiting *waiting, struct esp_error *err)
+{
+    size_t capacity = waiting->capacity == 0 ? 64 : waiting->capacity * 2;
+    struct esp_waiting_score *slots = calloc(capacity, sizeof(*slots));
+    if (!slots)
+        return esp_fail(err, ESP_ENOMEM, "%zu waiting predictions", capacity / 2);
+    for (size_t i = 0; i < waiting->capacity; i++)
+        if (waiting->slots[i].used)
+            slots[find(slots, capacity, waiting->slots[i].ticket)] = waiting->slots[i];
+    free(waiting->slots);
+    waiting->slots = slots;
+    waiting->capacity = capacity;
+    return ESP_OK;
+}
+
+enum esp_status esp_waiting_put(struct esp_waiting *waiting, const struct esp_waiting_score *score,
+                                struct esp_error *err)
+{
+    if (2 * (waiting->n + 1) > waiting->capacity) {
+        enum esp_status status = grow(waiting, err);
+        if (status != ESP_OK)
+            return status;
+    }
+    size_t slot = find(waiting->slots, waiting->capacity, score->ticket);
+    waiting->n += !waiting->slots[slot].used;
+    waiting->slots[slot] = *score;
+    waiting->slots[slot].used = true;
+    return ESP_OK;
+}
+
+bool esp_waiting_take(struct esp_waiting *waiting, uint64_t ticket, struct esp_waiting_score *out)
+{
+    if (waiting->n == 0)
+        return false;
+    size_t mask = waiting->capacity - 1;
+    size_t hole = find(waiting->slots, waiting->capacity, ticket);
+    if (!waiting->slots[hole].used)
+        return false;
+    *out = waiting->slots[hole];
+    for (size_t i = (hole + 1) & mask; waiting->slots[i].used; i = (i + 1) & mask) {
+        size_t home = (size_t)esp_mix64(waiting->slots[i].ticket) & mask;
+        if (((i - home) & mask) < ((i - hole) & mask))
+            continue; /* the search for it begins after the hole */
+        waiting->slots[hole] = waiting->slots[i];
+        hole = i;
+    }
+    waiting->slots[hole].used = false;
+    waiting->n--;
+    return true;
+}
