@@ -43,6 +43,9 @@ struct esp_log_framer {
     ptrdiff_t (*skip)(const void *schema, struct esp_bytes bytes);
 };
 
+/* Above this a number of partitions is taken for a mistake. */
+enum { ESP_LOG_MAX_PARTITIONS = 100000 };
+
 struct esp_log;        /* a cluster, or a root folder */
 struct esp_log_reader; /* one partition of one topic */
 struct esp_log_writer; /* one topic */

@@ -1,0 +1,136 @@
+/* log.c - checks arguments and hands each call to the implementation that made the object. */
+#include "log/log.h"
+
+#include <stdarg.h>
+
+#include "log/log_ops.h"
+
+enum { TOPIC_MAX = 249, LINE_SIZE = 1024 };
+
+void esp_log_say(const struct esp_log *log, enum esp_level_hint level, const char *format, ...)
+{
+    if (log->report == NULL)
+        return;
+    char line[LINE_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    for (char *c = line; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+    }
+    log->report(log->report_context, &(struct esp_log_event){level, line});
+}
+
+/* Kafka's own rule, which also keeps a topic's folder inside its root. */
+static enum esp_status check_topic(const char *topic, struct esp_error *err)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789._-";
+    size_t n = topic == NULL ? 0 : strlen(topic);
+    if (n == 0 || n > TOPIC_MAX || strspn(topic, allowed) != n || strcmp(topic, ".") == 0 ||
+        strcmp(topic, "..") == 0)
+        return esp_fail(err, ESP_ECONFIG,
+                        "topic name '%.300s' is not one: 1 to %d of A-Z a-z 0-9 . _ -",
+                        topic == NULL ? "" : topic, TOPIC_MAX);
+    return ESP_OK;
+}
+
+void esp_log_free(struct esp_log *log)
+{
+    if (log != NULL)
+        log->ops->free(log);
+}
+
+const char *esp_log_kind(const struct esp_log *log)
+{
+    return log->ops->kind;
+}
+
+enum esp_status esp_log_partitions(struct esp_log *log, const char *topic, int64_t timeout_us,
+                                   size_t *out_n, struct esp_error *err)
+{
+    enum esp_status status = check_topic(topic, err);
+    return status != ESP_OK ? status : log->ops->partitions(log, topic, timeout_us, out_n, err);
+}
+
+enum esp_status esp_log_create_topic(struct esp_log *log, const char *topic, size_t n_partitions,
+                                     const char *const *config, struct esp_error *err)
+{
+    enum esp_status status = check_topic(topic, err);
+    if (status != ESP_OK)
+        return status;
+    if (n_partitions == 0 || n_partitions > ESP_LOG_MAX_PARTITIONS)
+        return esp_fail(err, ESP_EINVAL, "topic %s: %zu partitions, want 1 to %d", topic,
+                        n_partitions, ESP_LOG_MAX_PARTITIONS);
+    return log->ops->create_topic(log, topic, n_partitions, config, err);
+}
+
+enum esp_status esp_log_reader_new(struct esp_log *log, const char *topic, size_t partition,
+                                   int64_t offset, bool follow, const struct esp_log_framer *framer,
+                                   struct esp_log_reader **out, struct esp_error *err)
+{
+    enum esp_status status = check_topic(topic, err);
+    if (status != ESP_OK)
+        return status;
+    if (offset < 0 && offset != ESP_OFFSET_EARLIEST)
+        return esp_fail(err, ESP_EINVAL, "%s [%zu]: offset %lld", topic, partition,
+                        (long long)offset);
+    if (partition >= ESP_LOG_MAX_PARTITIONS)
+        return esp_fail(err, ESP_EINVAL, "%s: partition %zu", topic, partition);
+    return log->ops->reader_new(log, topic, partition, offset, follow, framer, out, err);
+}
+
+void esp_log_reader_free(struct esp_log_reader *reader)
+{
+    if (reader != NULL)
+        reader->ops->free(reader);
+}
+
+enum esp_status esp_log_read(struct esp_log_reader *reader, struct esp_record *records,
+                             size_t capacity, int64_t timeout_us, size_t *out_n,
+                             enum esp_log_position *out_position, struct esp_error *err)
+{
+    *out_n = 0;
+    *out_position = ESP_LOG_MORE;
+    if (capacity == 0)
+        return esp_fail(err, ESP_EINVAL, "a read of no records");
+    return reader->ops->read(reader, records, capacity, timeout_us, out_n, out_position, err);
+}
+
+void esp_log_reader_stats(const struct esp_log_reader *reader, struct esp_log_reader_stats *out)
+{
+    reader->ops->stats(reader, out);
+}
+
+void esp_log_commit(struct esp_log_reader *reader)
+{
+    reader->ops->commit(reader);
+}
+
+enum esp_status esp_log_writer_new(struct esp_log *log, const struct esp_log_writer_config *config,
+                                   struct esp_log_writer **out, struct esp_error *err)
+{
+    enum esp_status status = check_topic(config->topic, err);
+    return status != ESP_OK ? status : log->ops->writer_new(log, config, out, err);
+}
+
+void esp_log_writer_free(struct esp_log_writer *writer)
+{
+    if (writer != NULL)
+        writer->ops->free(writer);
+}
+
+enum esp_status esp_log_append(struct esp_log_writer *writer, int32_t partition,
+                               struct esp_bytes key, struct esp_bytes value, int64_t log_time_us,
+                               struct esp_error *err)
+{
+    return writer->ops->append(writer, partition, key, value, log_time_us, err);
+}
+
+enum esp_status esp_log_flush(struct esp_log_writer *writer, int64_t timeout_us,
+                              struct esp_error *err)
+{
+    return writer->ops->flush(writer, timeout_us, err);
+}

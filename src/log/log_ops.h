@@ -1,0 +1,63 @@
+/*
+ * log_ops.h - what an implementation of log.h provides. For this folder only.
+ *
+ * Each implementation embeds these structs as the first member of its own, so that a pointer to
+ * one is a pointer to the other. log.c checks arguments and dispatches; implementations need not.
+ */
+#ifndef ESP_LOG_LOG_OPS_H
+#define ESP_LOG_LOG_OPS_H
+
+#include "log/log.h"
+
+/* The functions have the contracts of their namesakes in log.h. */
+struct esp_log_ops {
+    const char *kind;
+    void (*free)(struct esp_log *log);
+    enum esp_status (*partitions)(struct esp_log *log, const char *topic, int64_t timeout_us,
+                                  size_t *out_n, struct esp_error *err);
+    enum esp_status (*create_topic)(struct esp_log *log, const char *topic, size_t n_partitions,
+                                    const char *const *config, struct esp_error *err);
+    enum esp_status (*reader_new)(struct esp_log *log, const char *topic, size_t partition,
+                                  int64_t offset, bool follow, const struct esp_log_framer *framer,
+                                  struct esp_log_reader **out, struct esp_error *err);
+    enum esp_status (*writer_new)(struct esp_log *log, const struct esp_log_writer_config *config,
+                                  struct esp_log_writer **out, struct esp_error *err);
+};
+
+struct esp_log {
+    const struct esp_log_ops *ops;
+    esp_log_report *report; /* may be NULL */
+    void *report_context;
+};
+
+struct esp_log_reader_ops {
+    void (*free)(struct esp_log_reader *reader);
+    enum esp_status (*read)(struct esp_log_reader *reader, struct esp_record *records,
+                            size_t capacity, int64_t timeout_us, size_t *out_n,
+                            enum esp_log_position *out_position, struct esp_error *err);
+    void (*stats)(const struct esp_log_reader *reader, struct esp_log_reader_stats *out);
+    void (*commit)(struct esp_log_reader *reader);
+};
+
+struct esp_log_reader {
+    const struct esp_log_reader_ops *ops;
+};
+
+struct esp_log_writer_ops {
+    void (*free)(struct esp_log_writer *writer);
+    enum esp_status (*append)(struct esp_log_writer *writer, int32_t partition,
+                              struct esp_bytes key, struct esp_bytes value, int64_t log_time_us,
+                              struct esp_error *err);
+    enum esp_status (*flush)(struct esp_log_writer *writer, int64_t timeout_us,
+                             struct esp_error *err);
+};
+
+struct esp_log_writer {
+    const struct esp_log_writer_ops *ops;
+};
+
+/* One formatted line to the log's report; control characters become '?'. From any thread. */
+void esp_log_say(const struct esp_log *log, enum esp_level_hint level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif
