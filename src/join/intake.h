@@ -3,6 +3,15 @@
  * more than the skew ahead, and what counts as idle.
  *
  * Holds no reader and reads no clock: the caller says what it read, and what time it is.
+ *
+ *     for (;;) {
+ *         if (esp_intake_next(...) == ESP_INTAKE_DONE) break;
+ *         esp_log_read(readers[kind][partition], ..., wait_us, &n, &position, err);
+ *         esp_decoder_headers(...); esp_joiner_push(...);   and what it turned away
+ *         esp_intake_note(...);                             and what ending it turned away
+ *         esp_joiner_advance(...) until it gives fewer than asked for
+ *     }
+ *     if (close_at_end) esp_joiner_close(...), and advance to the last label
  */
 #ifndef ESP_JOIN_INTAKE_H
 #define ESP_JOIN_INTAKE_H

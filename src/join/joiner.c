@@ -1,0 +1,419 @@
+/*
+ * joiner.c - pairs impressions, clicks and installs inside their windows.
+ *
+ * DEFINITION  Take the events that are not late, sort them by (time, impression < click < install,
+ * id, bytes), and join in that order (docs/design.md, section 2). The code below does that as
+ * literally as it can while events still come in, in any order.
+ *
+ * TIME  Everything moves by W, the watermark, and nothing else. Once W > t no event of time t can
+ * come any more that is not late. So whatever depends on an order waits until W has passed it:
+ *
+ *     what                  waits until W passes   then
+ *     click, install        its own time           finds its impression, or is unmatched
+ *     contender             its own time           duplicate, or gets the id that is free now
+ *     impression            t_i + W_c              its click label leaves
+ *     clicked impression    max(t_i + W_c,         its install label leaves
+ *                               t_c + W_z)
+ *     a wanted impression   t_i + W_c + W_z        its whole label leaves
+ *
+ * departures.c takes these in one merged order: before a label of maturity m leaves, every waiting
+ * event of time <= m is applied, and after it left, events of time > m are. So at each step the
+ * state is what the definition says at that point of the sorted order, however events came in and
+ * however often push and advance were called in between.
+ *
+ * ONE ID, ONE IMPRESSION  Most impressions never meet another of their id, so an impression gets
+ * its id when it arrives, without waiting. When a second of the same id arrives, the later of the
+ * two in the sorted order is a contender: it waits for its own time, at which the definition
+ * decides. An earlier-timed one that arrives later simply takes the slot, and the one that had
+ * it is the contender; that one cannot have been clicked, for then W would have passed its time,
+ * and what is earlier still would be late.
+ *
+ *     (arrives) --esp_pairing_enroll--> [holder] <------------------.
+ *         '-----esp_pairing_enroll--> [contender] --id free, its time passed
+ *                                          '--id taken, its time passed--> duplicate
+ *     [holder] --a click counts--> [holder, clicked]
+ *     [holder] --click stage, nothing follows--> labelled
+ *     [holder] --click stage, more follows--> [long] --last label--> labelled
+ *
+ * MEMORY  A record of lane IMPRESSIONS stays exactly until its click stage, whatever became of it,
+ * so segments empty in about the order they were filled. What lives longer is copied to lane LONG
+ * at that point. A pending impression costs its record, 20 bytes and padding, 8 in a calendar and
+ * 10 to 12.5 in the index; in lane LONG 16 more.
+ *
+ * INVARIANTS (esp_joiner_check() asserts each by number)
+ *  (1) W never falls below the position: no label has left, and no event was applied, whose time
+ *      W has not passed.
+ *  (2) An id has at most one slot in `pending`, it is filed under its hash, and leads to a live
+ *      record of that id.
+ *  (3) Every record of lane IMPRESSIONS is in `due` once; every impression of lane LONG is in
+ *      `later` once and holds its id; every clicked entry is held by one slot.
+ *  (4) read == labelled + duplicate + unmatched + late + dead + pending, per topic.
+ *  (5) pending == held + stored impressions, and held + waiting clicks or installs.
+ *  (6) Stored impressions are the holders of ids and the contenders, and record_bytes their sum.
+ *  (7) Nothing waits, and no label is due, before the position.
+ *  (8) A segment's count of live records is the number of calendar entries that lead into it.
+ *  (9) An event is held if and only if its partition's clock holds its time.
+ */
+#include "join/joiner.h"
+
+#include "join/joiner_state.h"
+
+enum {
+    DEFAULT_SEGMENT = 16 << 20,
+    PUSH_BATCH = 32, /* headers whose slots are prefetched together */
+    MIN_SHIFT = 20,  /* a bucket is at least a second wide */
+    MAX_SHIFT = 32,
+    BUCKETS = 1024, /* about as many are filled at a time */
+};
+
+/* ---- how the calendars order entries of equal time ---- */
+
+static struct esp_bytes impression_key(const void *context, uint32_t ref)
+{
+    return esp_stored_id(esp_impression_record(context, ref & ~(uint32_t)ESP_REF_WHOLE));
+}
+
+static int impression_compare(const void *context, uint32_t a, uint32_t b)
+{
+    return esp_bytes_compare(esp_stored_payload(esp_impression_record(context, a)),
+                             esp_stored_payload(esp_impression_record(context, b)));
+}
+
+/* By stage: one impression's install and whole label may be due together. */
+static int later_compare(const void *context, uint32_t a, uint32_t b)
+{
+    (void)context;
+    bool a_whole = (a & (uint32_t)ESP_REF_WHOLE) != 0, b_whole = (b & (uint32_t)ESP_REF_WHOLE) != 0;
+    return a_whole - b_whole;
+}
+
+static struct esp_bytes waiting_key(const void *context, uint32_t ref)
+{
+    return esp_stored_id(esp_plain_record(context, ref));
+}
+
+/* Clicks (installs) of equal time and id are interchangeable: any order gives the same result. */
+static int no_compare(const void *context, uint32_t a, uint32_t b)
+{
+    (void)context, (void)a, (void)b;
+    return 0;
+}
+
+static struct esp_bytes no_key(const void *context, uint32_t ref)
+{
+    (void)context, (void)ref;
+    return esp_bytes(NULL, 0);
+}
+
+/* The width of buckets for entries that lie about `span` in the calendar. */
+static unsigned shift_for(int64_t span_us)
+{
+    unsigned shift = MIN_SHIFT;
+    while (shift < MAX_SHIFT && (INT64_C(1) << shift) < span_us / BUCKETS)
+        shift++;
+    return shift;
+}
+
+static void init_calendars(struct esp_joiner *joiner)
+{
+    const struct esp_joiner_config *config = &joiner->config;
+    struct esp_calendar_order impressions = {impression_key, impression_compare, joiner};
+    struct esp_calendar_order later = {impression_key, later_compare, joiner};
+    struct esp_calendar_order waiting = {waiting_key, no_compare, joiner};
+    struct esp_calendar_order none = {no_key, no_compare, joiner};
+    int64_t grace_us = 0;
+    for (size_t kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
+        grace_us = config->grace_us[kind] > grace_us ? config->grace_us[kind] : grace_us;
+    unsigned short_shift = shift_for(config->click_window_us + grace_us);
+    unsigned long_shift = shift_for(config->install_window_us);
+    esp_calendar_init(&joiner->due, short_shift, impressions);
+    esp_calendar_init(&joiner->later, long_shift, later);
+    esp_calendar_init(&joiner->contenders, short_shift, impressions);
+    esp_calendar_init(&joiner->clicks, shift_for(grace_us), waiting);
+    esp_calendar_init(&joiner->installs, shift_for(grace_us), waiting);
+    esp_calendar_init(&joiner->click_ends, long_shift, none);
+}
+
+/* ---- making and freeing ---- */
+
+static bool is_span(int64_t span_us)
+{
+    return span_us >= 0 && span_us <= ESP_JOIN_MAX_US;
+}
+
+static enum esp_status validate(const struct esp_joiner_config *config, struct esp_error *err)
+{
+    bool good = is_span(config->click_window_us) && is_span(config->install_window_us) &&
+                is_span(config->future_us) && is_span(config->ahead_us) &&
+                is_span(config->idle_lag_us);
+    for (size_t kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
+        good = good && is_span(config->grace_us[kind]) && config->n_partitions[kind] <= UINT32_MAX;
+    if (!good)
+        return esp_fail(err, ESP_EINVAL, "a window or span of the join is negative or too long");
+    if (config->n_partitions[ESP_IMPRESSION] == 0)
+        return esp_fail(err, ESP_EINVAL, "the join needs a partition of impressions");
+    return ESP_OK;
+}
+
+static enum esp_status make_partitions(struct esp_joiner *joiner, struct esp_error *err)
+{
+    const struct esp_joiner_config *config = &joiner->config;
+    for (size_t kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        joiner->first[kind] = joiner->n_partitions;
+        joiner->n_partitions += config->n_partitions[kind];
+    }
+    joiner->partitions = calloc(joiner->n_partitions, sizeof *joiner->partitions);
+    joiner->sources = calloc(joiner->n_partitions, sizeof *joiner->sources);
+    if (joiner->partitions == NULL || joiner->sources == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu partitions", joiner->n_partitions);
+    for (size_t kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
+        for (size_t i = 0; i < config->n_partitions[kind]; i++) {
+            esp_partition_clock_init(&joiner->partitions[joiner->first[kind] + i].clock,
+                                     config->grace_us[kind], config->future_us, config->ahead_us);
+            joiner->sources[joiner->first[kind] + i].watermark_us = ESP_TIME_NONE;
+        }
+    return ESP_OK;
+}
+
+enum esp_status esp_joiner_new(const struct esp_joiner_config *config, struct esp_joiner **out,
+                               struct esp_error *err)
+{
+    enum esp_status status = validate(config, err);
+    if (status != ESP_OK)
+        return status;
+    struct esp_joiner *joiner = calloc(1, sizeof *joiner);
+    if (joiner == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for the join");
+    joiner->config = *config;
+    joiner->has_installs = config->n_partitions[ESP_INSTALL] > 0;
+    joiner->watermark_us = joiner->position_us = ESP_TIME_NONE;
+    joiner->next_waiting_us = ESP_TIME_END;
+    esp_outcasts_init(&joiner->outcasts);
+    init_calendars(joiner);
+    status = esp_ring_init(
+        &joiner->ring, config->segment_bytes > 0 ? config->segment_bytes : DEFAULT_SEGMENT, err);
+    if (status == ESP_OK)
+        status = make_partitions(joiner, err);
+    if (status != ESP_OK)
+        goto out;
+    *out = joiner;
+    joiner = NULL; /* moved to the caller */
+out:
+    esp_joiner_free(joiner);
+    return status;
+}
+
+void esp_joiner_free(struct esp_joiner *joiner)
+{
+    if (joiner == NULL)
+        return;
+    struct esp_calendar *calendars[] = {&joiner->due,    &joiner->later,    &joiner->contenders,
+                                        &joiner->clicks, &joiner->installs, &joiner->click_ends};
+    for (size_t i = 0; i < sizeof calendars / sizeof *calendars; i++)
+        esp_calendar_release(calendars[i]);
+    for (size_t i = 0; joiner->partitions != NULL && i < joiner->n_partitions; i++)
+        esp_arrivals_release(&joiner->partitions[i]);
+    free(joiner->partitions);
+    free(joiner->sources);
+    esp_clicked_table_release(&joiner->clicked);
+    esp_id_index_release(&joiner->pending);
+    esp_id_index_release(&joiner->click_ids);
+    esp_ring_release_all(&joiner->ring);
+    esp_outcasts_release(&joiner->outcasts);
+    free(joiner);
+}
+
+/* ---- finding impressions ---- */
+
+struct esp_id_slot *esp_pending_find(const struct esp_joiner *joiner, uint64_t hash,
+                                     struct esp_bytes id)
+{
+    struct esp_id_slot *slot = esp_id_index_first(&joiner->pending, hash);
+    for (; slot != NULL; slot = esp_id_index_next(&joiner->pending, slot)) {
+        uint32_t ref = esp_slot_record(joiner, slot->ref);
+        if (esp_bytes_equal(id, esp_stored_id(esp_impression_record(joiner, ref))))
+            return slot;
+    }
+    return NULL;
+}
+
+struct esp_id_slot *esp_pending_find_record(const struct esp_joiner *joiner, uint64_t hash,
+                                            uint32_t ref)
+{
+    struct esp_id_slot *slot = esp_id_index_first(&joiner->pending, hash);
+    for (; slot != NULL; slot = esp_id_index_next(&joiner->pending, slot))
+        if (esp_slot_record(joiner, slot->ref) == ref)
+            return slot;
+    return NULL;
+}
+
+void esp_impression_view(const struct esp_joiner *joiner, const struct esp_id_slot *slot,
+                         struct esp_impression *out)
+{
+    *out = (struct esp_impression){
+        .ref = slot->ref, .click_us = ESP_TIME_NONE, .install_us = ESP_TIME_NONE};
+    if ((slot->ref & (uint32_t)ESP_REF_CLICKED) != 0) {
+        out->clicked = slot->ref & ~(uint32_t)ESP_REF_CLICKED;
+        const struct esp_clicked *entry = &joiner->clicked.entries[out->clicked];
+        out->ref = entry->ref;
+        out->click_us = entry->click_us;
+        out->install_us = entry->install_us;
+    }
+    out->stored = esp_impression_record(joiner, out->ref);
+    if (esp_ring_lane(&joiner->ring, out->ref) == ESP_LANE_LONG) {
+        out->head = esp_ring_at(&joiner->ring, out->ref);
+        out->click_us = out->head->click_us;
+    }
+}
+
+void esp_impression_done(struct esp_joiner *joiner, const struct esp_stored *stored,
+                         uint64_t *counter)
+{
+    joiner->record_bytes -= stored->size;
+    joiner->n_stored--;
+    joiner->counters[ESP_IMPRESSION].pending--;
+    (*counter)++;
+}
+
+/* ---- the public face ---- */
+
+static size_t partition_index(const struct esp_joiner *joiner, enum esp_event_kind kind,
+                              uint32_t partition)
+{
+    return joiner->first[kind] + partition;
+}
+
+static enum esp_status check_partition(const struct esp_joiner *joiner, enum esp_event_kind kind,
+                                       uint32_t partition, struct esp_error *err)
+{
+    if ((size_t)kind >= ESP_N_EVENT_KINDS || partition >= joiner->config.n_partitions[kind])
+        return esp_fail(err, ESP_EINVAL, "partition %u of kind %d is not part of the join",
+                        (unsigned)partition, (int)kind);
+    if (joiner->sources[partition_index(joiner, kind, partition)].is_ended)
+        return esp_fail(err, ESP_EINVAL, "partition %u of kind %d has ended", (unsigned)partition,
+                        (int)kind);
+    return ESP_OK;
+}
+
+static void raise_watermark(struct esp_joiner *joiner)
+{
+    joiner->watermark_us = esp_watermark_raise(joiner->watermark_us, joiner->sources,
+                                               joiner->n_partitions, joiner->config.idle_lag_us);
+}
+
+static void note_partition(struct esp_joiner *joiner, size_t index)
+{
+    joiner->sources[index].watermark_us =
+        esp_partition_clock_watermark(&joiner->partitions[index].clock);
+    raise_watermark(joiner);
+}
+
+enum esp_status esp_joiner_push(struct esp_joiner *joiner, enum esp_event_kind kind,
+                                uint32_t partition, const struct esp_header *headers, size_t n,
+                                struct esp_error *err)
+{
+    enum esp_status status = check_partition(joiner, kind, partition, err);
+    if (status != ESP_OK)
+        return status;
+    esp_ring_reclaim(&joiner->ring);
+    esp_outcasts_clear(&joiner->outcasts);
+    size_t index = partition_index(joiner, kind, partition);
+    if (n > 0)
+        joiner->sources[index].is_idle = false;
+    for (size_t begin = 0; begin < n && status == ESP_OK; begin += PUSH_BATCH) {
+        size_t end = n - begin < PUSH_BATCH ? n : begin + PUSH_BATCH;
+        if (kind == ESP_IMPRESSION) {
+            status = esp_id_index_reserve(&joiner->pending, end - begin, err);
+            for (size_t i = begin; i < end && status == ESP_OK; i++)
+                esp_id_index_prefetch(&joiner->pending, headers[i].id_hash);
+        }
+        for (size_t i = begin; i < end && status == ESP_OK; i++)
+            status = esp_arrival(joiner, kind, partition, &headers[i], err);
+    }
+    note_partition(joiner, index);
+    esp_outcasts_seal(&joiner->outcasts);
+    return status;
+}
+
+const struct esp_turned_away *esp_joiner_turned_away(const struct esp_joiner *joiner, size_t *out_n)
+{
+    *out_n = joiner->outcasts.n;
+    return joiner->outcasts.items;
+}
+
+enum esp_status esp_joiner_advance(struct esp_joiner *joiner, struct esp_label *labels,
+                                   size_t capacity, size_t *out_n, struct esp_error *err)
+{
+    esp_ring_reclaim(&joiner->ring);
+    return esp_departures(joiner, labels, capacity, out_n, err);
+}
+
+void esp_joiner_set_idle(struct esp_joiner *joiner, enum esp_event_kind kind, uint32_t partition,
+                         bool idle)
+{
+    joiner->sources[partition_index(joiner, kind, partition)].is_idle = idle;
+    raise_watermark(joiner);
+}
+
+enum esp_status esp_joiner_end(struct esp_joiner *joiner, enum esp_event_kind kind,
+                               uint32_t partition, bool close, struct esp_error *err)
+{
+    enum esp_status status = check_partition(joiner, kind, partition, err);
+    if (status != ESP_OK)
+        return status;
+    esp_outcasts_clear(&joiner->outcasts);
+    size_t index = partition_index(joiner, kind, partition);
+    status = esp_arrivals_end(joiner, kind, partition, err);
+    joiner->sources[index].is_ended = true;
+    joiner->sources[index].is_out = close;
+    note_partition(joiner, index);
+    esp_outcasts_seal(&joiner->outcasts);
+    return status;
+}
+
+enum esp_status esp_joiner_close(struct esp_joiner *joiner, struct esp_error *err)
+{
+    for (size_t i = 0; i < joiner->n_partitions; i++)
+        if (!joiner->sources[i].is_ended)
+            return esp_fail(err, ESP_EINVAL, "the join is closed before its input has ended");
+    esp_outcasts_clear(&joiner->outcasts);
+    joiner->watermark_us = ESP_TIME_END;
+    return ESP_OK;
+}
+
+int64_t esp_joiner_watermark(const struct esp_joiner *joiner)
+{
+    return joiner->watermark_us;
+}
+
+int64_t esp_joiner_partition_watermark(const struct esp_joiner *joiner, enum esp_event_kind kind,
+                                       uint32_t partition)
+{
+    return joiner->sources[partition_index(joiner, kind, partition)].watermark_us;
+}
+
+void esp_joiner_counters(const struct esp_joiner *joiner, enum esp_event_kind kind,
+                         struct esp_join_counters *out)
+{
+    *out = joiner->counters[kind];
+}
+
+void esp_joiner_usage(const struct esp_joiner *joiner, struct esp_joiner_usage *out)
+{
+    const struct esp_calendar *calendars[] = {&joiner->due,        &joiner->later,
+                                              &joiner->contenders, &joiner->clicks,
+                                              &joiner->installs,   &joiner->click_ends};
+    size_t memory = sizeof *joiner + esp_ring_memory(&joiner->ring) +
+                    esp_id_index_memory(&joiner->pending) +
+                    esp_id_index_memory(&joiner->click_ids) +
+                    joiner->clicked.capacity * sizeof *joiner->clicked.entries +
+                    joiner->n_partitions * (sizeof *joiner->partitions + sizeof *joiner->sources) +
+                    joiner->outcasts.capacity * sizeof *joiner->outcasts.items +
+                    joiner->outcasts.bytes.capacity + joiner->held_bytes;
+    for (size_t i = 0; i < sizeof calendars / sizeof *calendars; i++)
+        memory += esp_calendar_memory(calendars[i]);
+    *out = (struct esp_joiner_usage){.pending = joiner->n_stored,
+                                     .waiting = joiner->clicks.n + joiner->installs.n,
+                                     .record_bytes = joiner->record_bytes,
+                                     .memory_bytes = memory};
+}

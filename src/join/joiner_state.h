@@ -1,0 +1,148 @@
+/*
+ * joiner_state.h - the joiner's state, and the calls between its four parts:
+ *
+ *     arrivals.c    an event comes in: late, dead, held, or stored
+ *     pairing.c     W passes an event's own time: it finds its partner or it does not
+ *     departures.c  W passes a maturity: a label leaves
+ *     joiner.c      the public face, and the essay
+ */
+#ifndef ESP_JOIN_JOINER_STATE_H
+#define ESP_JOIN_JOINER_STATE_H
+
+#include "core/hash.h"
+#include "join/calendar.h"
+#include "join/clicked.h"
+#include "join/id_index.h"
+#include "join/joiner.h"
+#include "join/outcasts.h"
+#include "join/partition_clock.h"
+#include "join/stored.h"
+#include "join/watermark.h"
+
+/* Times and spans beyond this are refused, so that sums of four of them do not overflow. */
+#define ESP_JOIN_MAX_US (INT64_C(1) << 60)
+
+enum {
+    /* In a slot of the index: the reference is an index into the clicked table. */
+    ESP_REF_CLICKED = INT32_MIN,
+    /* In an entry of the calendar `later`: the label is of ESP_STAGE_WHOLE, not _INSTALL. */
+    ESP_REF_WHOLE = INT32_MIN,
+};
+
+/* An event that its partition's clock holds: the header, pointing into bytes of its own. */
+struct esp_held {
+    struct esp_header header;
+    uint8_t *bytes;
+    size_t n_bytes;
+};
+
+struct esp_join_partition {
+    struct esp_partition_clock clock;
+    struct esp_held *held; /* (clock.n_held), room for ESP_MAX_HELD; NULL until one is held */
+    size_t n_held;
+};
+
+struct esp_joiner {
+    struct esp_joiner_config config;
+    bool has_installs;
+    size_t n_partitions;             /* of all three topics */
+    size_t first[ESP_N_EVENT_KINDS]; /* where a topic's partitions begin in the next two */
+    struct esp_join_partition *partitions;
+    struct esp_watermark_source *sources;
+    int64_t watermark_us; /* W */
+    bool is_closed;
+
+    struct esp_ring ring;
+    struct esp_id_index pending;   /* id -> its one impression: a record, or a clicked entry */
+    struct esp_id_index click_ids; /* click id -> record in lane LONG. installs_by_click only */
+    struct esp_clicked_table clicked;
+
+    struct esp_calendar due;        /* every record of lane IMPRESSIONS, by t_i */
+    struct esp_calendar later;      /* impressions in lane LONG, by their next label's maturity */
+    struct esp_calendar contenders; /* impressions whose id is taken, by t_i */
+    struct esp_calendar clicks;     /* waiting, by t_c */
+    struct esp_calendar installs;   /* waiting, by t_z */
+    struct esp_calendar click_ends; /* click ids, by the time that they are free again */
+
+    int64_t next_waiting_us; /* no contender, click or install has a time below */
+    int64_t position_us;     /* everything before is done: paired, and its labels left */
+    uint64_t next_ticket;
+
+    struct esp_join_counters counters[ESP_N_EVENT_KINDS];
+    uint64_t n_stored;     /* impressions stored and still pending */
+    uint64_t record_bytes; /* their payloads */
+    uint64_t held_bytes;
+    struct esp_outcasts outcasts;
+};
+
+/* An impression, wherever its parts stand. */
+struct esp_impression {
+    const struct esp_stored *stored;
+    const struct esp_long_head *head; /* NULL until its click stage has passed */
+    uint32_t ref;                     /* its record */
+    uint32_t clicked;                 /* index of its entry in the clicked table, 0: none */
+    int64_t click_us, install_us;     /* as known so far */
+};
+
+static inline const struct esp_stored *esp_impression_record(const struct esp_joiner *joiner,
+                                                             uint32_t ref)
+{
+    const uint8_t *at = esp_ring_at(&joiner->ring, ref);
+    if (esp_ring_lane(&joiner->ring, ref) == ESP_LANE_LONG)
+        at += sizeof(struct esp_long_head);
+    return (const struct esp_stored *)(const void *)at;
+}
+
+static inline const struct esp_stored *esp_plain_record(const struct esp_joiner *joiner,
+                                                        uint32_t ref)
+{
+    return esp_ring_at(&joiner->ring, ref);
+}
+
+/* The record that a slot of `pending` leads to. */
+static inline uint32_t esp_slot_record(const struct esp_joiner *joiner, uint32_t slot_ref)
+{
+    if ((slot_ref & (uint32_t)ESP_REF_CLICKED) == 0)
+        return slot_ref;
+    return joiner->clicked.entries[slot_ref & ~(uint32_t)ESP_REF_CLICKED].ref;
+}
+
+/* The slot of an id in `pending`, or NULL. */
+struct esp_id_slot *esp_pending_find(const struct esp_joiner *joiner, uint64_t hash,
+                                     struct esp_bytes id);
+
+/* The slot of this very record in `pending`, or NULL: then it is a duplicate or a contender. */
+struct esp_id_slot *esp_pending_find_record(const struct esp_joiner *joiner, uint64_t hash,
+                                            uint32_t ref);
+
+void esp_impression_view(const struct esp_joiner *joiner, const struct esp_id_slot *slot,
+                         struct esp_impression *out);
+
+/* Counts an impression out of what is pending, under the counter given. */
+void esp_impression_done(struct esp_joiner *joiner, const struct esp_stored *stored,
+                         uint64_t *counter);
+
+/*
+ * arrivals.c. Each takes its event as read: counts it, and stores it or turns it away.
+ * Errors: ESP_ENOMEM.
+ */
+enum esp_status esp_arrival(struct esp_joiner *joiner, enum esp_event_kind kind, uint32_t partition,
+                            const struct esp_header *header, struct esp_error *err);
+enum esp_status esp_arrivals_end(struct esp_joiner *joiner, enum esp_event_kind kind,
+                                 uint32_t partition, struct esp_error *err);
+void esp_arrivals_release(struct esp_join_partition *partition);
+
+/* pairing.c. Applies what waits below the limit (at most W), in the order of the definition.
+ * Errors: ESP_ENOMEM. */
+enum esp_status esp_pairing_until(struct esp_joiner *joiner, int64_t limit_us,
+                                  struct esp_error *err);
+
+/* Gives an impression its id, or makes the later of two a contender. Errors: ESP_ENOMEM. */
+enum esp_status esp_pairing_enroll(struct esp_joiner *joiner, uint32_t ref, uint64_t hash,
+                                   struct esp_error *err);
+
+/* departures.c. As esp_joiner_advance(). */
+enum esp_status esp_departures(struct esp_joiner *joiner, struct esp_label *labels, size_t capacity,
+                               size_t *out_n, struct esp_error *err);
+
+#endif

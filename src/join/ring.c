@@ -1,0 +1,160 @@
+/* ring.c - see ring.h. The only place that allocates segments. */
+#include "join/ring.h"
+
+#include <sys/mman.h>
+
+#include "core/buf.h"
+
+enum {
+    HUGE_PAGE = 2 << 20,
+    MAX_RECYCLED = 4, /* empty segments kept for reuse: fresh memory costs a page fault a page */
+};
+#define NOWHERE UINT32_MAX
+
+enum esp_status esp_ring_init(struct esp_ring *ring, size_t segment_bytes, struct esp_error *err)
+{
+    unsigned bits = 0;
+    while (bits < ESP_RING_REF_BITS && ((size_t)ESP_RING_UNIT << bits) < segment_bytes)
+        bits++;
+    if (bits == ESP_RING_REF_BITS || segment_bytes < ESP_RING_MIN_SEGMENT)
+        return esp_fail(err, ESP_EINVAL, "a segment of %zu bytes; 4 KiB to 16 GiB are possible",
+                        segment_bytes);
+    *ring = (struct esp_ring){.segment_bytes = (size_t)ESP_RING_UNIT << bits,
+                              .unit_bits = bits,
+                              .retired = NOWHERE,
+                              .free_slots = NOWHERE};
+    for (size_t lane = 0; lane < ESP_N_LANES; lane++)
+        ring->open[lane] = NOWHERE;
+    return ESP_OK;
+}
+
+void esp_ring_release_all(struct esp_ring *ring)
+{
+    for (size_t i = 0; i < ring->n_segments; i++) {
+        free(ring->segments[i].base);
+        free(ring->segments[i].recycled);
+    }
+    free(ring->segments);
+    *ring = (struct esp_ring){.retired = NOWHERE, .free_slots = NOWHERE};
+}
+
+static uint8_t *new_base(const struct esp_ring *ring)
+{
+    size_t align = ring->segment_bytes < HUGE_PAGE ? ESP_RING_MIN_SEGMENT : HUGE_PAGE;
+    uint8_t *base = aligned_alloc(align, ring->segment_bytes);
+    /* Only a hint: fewer page faults while filling, fewer TLB misses while reading. */
+    if (base != NULL && ring->segment_bytes >= HUGE_PAGE)
+        (void)madvise(base, ring->segment_bytes, MADV_HUGEPAGE);
+    return base;
+}
+
+/* A directory slot without a segment: one that was freed (its kept memory and all), or a new one.*/
+static enum esp_status take_slot(struct esp_ring *ring, uint32_t *out, struct esp_error *err)
+{
+    if (ring->free_slots != NOWHERE) {
+        *out = ring->free_slots;
+        ring->free_slots = ring->segments[*out].next;
+        return ESP_OK;
+    }
+    if (ring->n_segments == (size_t)1 << (ESP_RING_REF_BITS - ring->unit_bits))
+        return esp_fail(err, ESP_ENOMEM, "the join's store is full: %zu segments of %zu bytes",
+                        ring->n_segments, ring->segment_bytes);
+    enum esp_status status = esp_array_grow((void **)&ring->segments, &ring->capacity,
+                                            ring->n_segments + 1, sizeof *ring->segments, err);
+    if (status != ESP_OK)
+        return status;
+    *out = (uint32_t)ring->n_segments++;
+    ring->segments[*out] = (struct esp_segment){.next = NOWHERE};
+    return ESP_OK;
+}
+
+static void retire_if_empty(struct esp_ring *ring, uint32_t slot)
+{
+    struct esp_segment *segment = &ring->segments[slot];
+    if (segment->n_live > 0 || segment->is_open)
+        return;
+    segment->next = ring->retired;
+    ring->retired = slot;
+}
+
+static enum esp_status open_segment(struct esp_ring *ring, enum esp_lane lane,
+                                    struct esp_error *err)
+{
+    uint32_t slot = NOWHERE;
+    enum esp_status status = take_slot(ring, &slot, err);
+    if (status != ESP_OK)
+        return status;
+    struct esp_segment *segment = &ring->segments[slot];
+    uint8_t *base = segment->recycled;
+    if (base != NULL) {
+        ring->n_recycled--;
+    } else {
+        base = new_base(ring);
+        if (base == NULL) {
+            segment->next = ring->free_slots;
+            ring->free_slots = slot;
+            return esp_fail(err, ESP_ENOMEM, "out of memory for a segment of %zu bytes",
+                            ring->segment_bytes);
+        }
+        ring->n_bases++;
+    }
+    *segment = (struct esp_segment){
+        .base = base, .used = 1, .lane = (uint8_t)lane, .is_open = true, .next = NOWHERE};
+    uint32_t before = ring->open[lane];
+    ring->open[lane] = slot;
+    if (before != NOWHERE) {
+        ring->segments[before].is_open = false;
+        retire_if_empty(ring, before);
+    }
+    return ESP_OK;
+}
+
+enum esp_status esp_ring_append(struct esp_ring *ring, enum esp_lane lane, size_t size,
+                                uint32_t *out_ref, void **out_at, struct esp_error *err)
+{
+    uint32_t n_units = (uint32_t)((size + ESP_RING_UNIT - 1) / ESP_RING_UNIT);
+    uint32_t slot = ring->open[lane];
+    if (slot == NOWHERE || n_units > (UINT32_C(1) << ring->unit_bits) - ring->segments[slot].used) {
+        enum esp_status status = open_segment(ring, lane, err);
+        if (status != ESP_OK)
+            return status;
+        slot = ring->open[lane];
+    }
+    struct esp_segment *segment = &ring->segments[slot];
+    *out_ref = slot << ring->unit_bits | segment->used;
+    *out_at = segment->base + (size_t)segment->used * ESP_RING_UNIT;
+    segment->used += n_units;
+    segment->n_live++;
+    return ESP_OK;
+}
+
+void esp_ring_release(struct esp_ring *ring, uint32_t ref)
+{
+    uint32_t slot = ref >> ring->unit_bits;
+    if (--ring->segments[slot].n_live == 0)
+        retire_if_empty(ring, slot);
+}
+
+void esp_ring_reclaim(struct esp_ring *ring)
+{
+    while (ring->retired != NOWHERE) {
+        uint32_t slot = ring->retired;
+        struct esp_segment *segment = &ring->segments[slot];
+        ring->retired = segment->next;
+        uint8_t *base = segment->base;
+        *segment = (struct esp_segment){.next = ring->free_slots};
+        ring->free_slots = slot;
+        if (ring->n_recycled < MAX_RECYCLED) {
+            segment->recycled = base;
+            ring->n_recycled++;
+        } else {
+            free(base);
+            ring->n_bases--;
+        }
+    }
+}
+
+size_t esp_ring_memory(const struct esp_ring *ring)
+{
+    return ring->n_bases * ring->segment_bytes + ring->capacity * sizeof *ring->segments;
+}

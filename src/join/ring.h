@@ -1,0 +1,100 @@
+/*
+ * ring.h - where the join keeps bytes: append-only segments of one size, freed as a whole.
+ *
+ *     lane IMPRESSIONS  [segment][segment][segm...       each lane appends to its newest
+ *     lane LONG         [segment][se...                  segment; a segment goes when nothing
+ *     lane WAITING      [s...                            in it is live any more
+ *
+ * What was appended never moves and never changes, so a segment may be a mapped file and a
+ * checkpoint need not copy it: whatever can change about a record is kept elsewhere, and how many
+ * live records a segment has is kept beside it, not in it. Records live about equally long within
+ * a lane (that is what lanes are for), so that segments empty in the order they were filled.
+ *
+ * A record is named by a reference of 31 bits, in units of 16 bytes, never 0: the directory slot
+ * of its segment above, the unit in the segment below. So one ring holds at most 32 GiB. The first
+ * unit of a segment is not handed out.
+ */
+#ifndef ESP_JOIN_RING_H
+#define ESP_JOIN_RING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/bytes.h"
+#include "core/status.h"
+
+enum esp_lane {
+    ESP_LANE_IMPRESSIONS, /* impressions until their click stage */
+    ESP_LANE_LONG,        /* impressions from then to their last label, and click ids */
+    ESP_LANE_WAITING,     /* clicks and installs until W has passed their time */
+    ESP_N_LANES
+};
+
+enum {
+    ESP_RING_UNIT = 16,
+    ESP_RING_MIN_SEGMENT = 4096,
+    ESP_RING_REF_BITS = 31,
+};
+
+/* One segment's entry in the directory. */
+struct esp_segment {
+    uint8_t *base;     /* NULL: this slot of the directory is free */
+    uint32_t n_live;   /* records not yet released */
+    uint32_t used;     /* units handed out, the first one included */
+    uint8_t lane;      /* enum esp_lane */
+    bool is_open;      /* its lane appends here */
+    uint32_t next;     /* in the list of retired or of free slots; UINT32_MAX: last */
+    uint8_t *recycled; /* free slot: memory kept for the next segment, or NULL */
+};
+
+struct esp_ring {
+    struct esp_segment *segments; /* the directory */
+    size_t n_segments, capacity;
+    size_t segment_bytes; /* a power of two */
+    unsigned unit_bits;   /* units a segment: 2^unit_bits */
+    uint32_t open[ESP_N_LANES];
+    uint32_t retired; /* list of segments without live records, still readable */
+    uint32_t free_slots;
+    size_t n_bases;    /* segments with memory, kept ones included */
+    size_t n_recycled; /* kept ones */
+};
+
+/* segment_bytes is rounded up to a power of two. Allocates nothing. Errors: ESP_EINVAL. */
+enum esp_status esp_ring_init(struct esp_ring *ring, size_t segment_bytes, struct esp_error *err);
+void esp_ring_release_all(struct esp_ring *ring);
+
+/* The largest record, head and all, that fits into a segment. */
+static inline size_t esp_ring_max_record(const struct esp_ring *ring)
+{
+    return ring->segment_bytes - ESP_RING_UNIT;
+}
+
+/*
+ * Takes room for size bytes (at most esp_ring_max_record()), aligned to 16, live at once.
+ *
+ * *out_at  to be filled by the caller before the next call, and not touched afterwards
+ * Errors: ESP_ENOMEM (also when all references are in use).
+ */
+enum esp_status esp_ring_append(struct esp_ring *ring, enum esp_lane lane, size_t size,
+                                uint32_t *out_ref, void **out_at, struct esp_error *err);
+
+/* The record will not be asked for again; its bytes stay until esp_ring_reclaim(). */
+void esp_ring_release(struct esp_ring *ring, uint32_t ref);
+
+/* Frees the segments without live records. What was lent out from them is gone. */
+void esp_ring_reclaim(struct esp_ring *ring);
+
+size_t esp_ring_memory(const struct esp_ring *ring);
+
+static inline const void *esp_ring_at(const struct esp_ring *ring, uint32_t ref)
+{
+    uint32_t unit = ref & ((UINT32_C(1) << ring->unit_bits) - 1);
+    return ring->segments[ref >> ring->unit_bits].base + (size_t)unit * ESP_RING_UNIT;
+}
+
+static inline enum esp_lane esp_ring_lane(const struct esp_ring *ring, uint32_t ref)
+{
+    return (enum esp_lane)ring->segments[ref >> ring->unit_bits].lane;
+}
+
+#endif
