@@ -5,13 +5,13 @@
  * rows and undoes what they learned. On the other hand a number that drifts for months (a price, a
  * time) leaves bounds that never move behind, until all values fall into one bucket.
  *
- * So values are taken in generations, each of which fills a sample of 32 values a bucket. The first
- * generation samples every value, and makes the bounds. Generation g then samples one value of each
- * run of min(4^g, 1024), and at its end only asks whether the bounds are still good: they are
- * replaced where the sample's own bounds would tell at least MIN_GAIN nats more (the entropy of the
- * bucket's number). Chance alone is an order of magnitude below that, so a number that does not
- * drift keeps its first bounds for ever; and where they are replaced, most examples had lost their
- * bucket anyway, and the number keeps its rank as meaning.
+ * So values are taken in generations, each of which fills a sample of 32 values a bucket (at least
+ * 512). The first generation samples every value, and makes the bounds. Generation g then samples
+ * one value of each run of min(4^g, 1024), and at its end only asks whether the bounds are still
+ * good: they are replaced where the sample's own bounds would tell at least MIN_GAIN nats more (the
+ * entropy of the bucket's number). Chance makes 0.03 nats, so a number that does not drift
+ * keeps its first bounds for ever; and where they are replaced, most examples had lost their bucket
+ * anyway, and a bucket's number keeps its rank as meaning.
  *
  * Which value of a run is sampled is a hash of (generation, run), so that a period in the stream
  * finds no echo. All depends on the order of the values alone.
@@ -33,7 +33,8 @@ enum { MAX_RUN_LOG4 = 5 }; /* 4^5 = 1024 values a sampled one */
 
 static size_t sample_size(size_t n_buckets)
 {
-    return ESP_BUCKET_SAMPLE * n_buckets;
+    size_t n = ESP_BUCKET_SAMPLE * n_buckets;
+    return n < ESP_LEAST_SAMPLE ? ESP_LEAST_SAMPLE : n;
 }
 
 static double *sample_of(struct esp_quantiles *quantiles, size_t n_buckets)

@@ -14,6 +14,7 @@ enum {
     ESP_MIN_BUCKETS = 2,
     ESP_MAX_BUCKETS = 256,
     ESP_BUCKET_SAMPLE = 32, /* values sampled a bucket before bounds are made of them */
+    ESP_LEAST_SAMPLE = 512, /* with fewer, few buckets would jump by chance */
 };
 
 /* All zero: nothing was seen, there are no buckets yet. */
@@ -21,7 +22,7 @@ struct esp_quantiles {
     uint64_t generation; /* samples that are complete; buckets exist from 1 on */
     uint64_t position;   /* values seen of the sample under way */
     uint64_t n_bounds;   /* below n_buckets */
-    double values[];     /* (n_buckets - 1) bounds, ascending; (32 * n_buckets) the sample */
+    double values[]; /* (n_buckets - 1) bounds, ascending; the sample: 32 a bucket, at least 512 */
 };
 
 /* Bytes of the state. n_buckets is in [ESP_MIN_BUCKETS, ESP_MAX_BUCKETS] here and below. */

@@ -12,7 +12,7 @@
 #include <math.h>
 
 #define LARGEST         1e100 /* its square, a billion times over, is still finite */
-#define LEAST_DEVIATION 1e-9  /* of the mean; below it is the rounding of a constant */
+#define LEAST_DEVIATION 1e-12 /* of the mean; below it is the rounding of a constant */
 
 static double clamp(double x, double low, double high)
 {

@@ -354,6 +354,61 @@ static void a_row_is_made_before_it_is_learned(void)
     esp_features_free(features);
 }
 
+static void missing_numbers_are_not_learned(void)
+{
+    struct esp_features *features = new_features(mixed, N_MIXED);
+    learn_numbers(features, 1, 1000, true);
+    uint64_t before = esp_features_hash(features);
+    struct esp_value odd[] = {real_value(NAN), real_value(INFINITY), real_value(-INFINITY),
+                              text_value("3"), missing_value()};
+    struct esp_feature_batch batch;
+    esp_feature_batch_init(&batch, N_MIXED);
+    for (size_t i = 0; i < G_N_ELEMENTS(odd); i++) {
+        struct esp_value values[] = {text_value("DE"), text_value("a"), odd[i]};
+        add_row(features, values, true, &batch);
+    }
+    g_assert_cmphex(esp_features_hash(features), ==, before);
+    esp_feature_batch_release(&batch);
+    esp_features_free(features);
+}
+
+static void a_log_scale_comes_before_statistics(void)
+{
+    static const struct esp_feature_config list[] = {
+        {.name = "price", .kind = ESP_FEATURE_NUMERIC, .scale = ESP_SCALE_LOG}};
+    struct esp_features *features = new_features(list, 1);
+    struct esp_feature_batch batch;
+    esp_feature_batch_init(&batch, 1);
+    for (int i = 0; i < 32; i++) { /* log(1 + x) is -1 and 1: mean 0, deviation 1 */
+        struct esp_value value = real_value(i % 2 == 0 ? expm1(1) : -expm1(1));
+        add_row(features, &value, true, &batch);
+    }
+    struct esp_value value = real_value(-expm1(2.5));
+    add_row(features, &value, true, &batch);
+    assert_close(coefficient_at(&batch, 32, 0), -2.5, 1e-6, 0);
+    esp_feature_batch_release(&batch);
+    esp_features_free(features);
+}
+
+static void a_number_falls_into_buckets_once_there_are_some(void)
+{
+    struct esp_features *features = new_features(mixed, N_MIXED);
+    learn_numbers(features, 1, 512, true);
+    struct esp_feature_batch batch;
+    esp_feature_batch_init(&batch, N_MIXED);
+    static const double numbers[] = {0.1, 0.4, 0.6, 0.9}; /* of [0, 1) in 4 buckets */
+    for (size_t i = 0; i < 4; i++) {
+        struct esp_value values[] = {text_value("DE"), text_value("a"), real_value(numbers[i])};
+        add_row(features, values, false, &batch);
+        uint64_t key = esp_key_of_u64(esp_bytes_of("price"), ESP_KEY_BUCKET, i);
+        g_assert_cmphex(key_at(&batch, i, PRICE, 0), ==, key);
+        g_assert_cmphex(key_at(&batch, i, TAGS_PRICE, 0), ==,
+                        esp_feature_cross_key("tags x price", text_key("tags", "a"), key));
+    }
+    esp_feature_batch_release(&batch);
+    esp_features_free(features);
+}
+
 static void saved_statistics_come_back(void)
 {
     struct esp_features *live = new_features(mixed, N_MIXED);
@@ -461,6 +516,12 @@ int main(int argc, char **argv)
                     only_rows_that_learn_move_statistics);
     g_test_add_func("/features/statistics/a row is made before it is learned",
                     a_row_is_made_before_it_is_learned);
+    g_test_add_func("/features/statistics/missing numbers are not learned",
+                    missing_numbers_are_not_learned);
+    g_test_add_func("/features/statistics/a log scale comes before them",
+                    a_log_scale_comes_before_statistics);
+    g_test_add_func("/features/statistics/a number falls into buckets once there are some",
+                    a_number_falls_into_buckets_once_there_are_some);
     g_test_add_func("/features/statistics/a saved block goes on as the live one",
                     saved_statistics_come_back);
     for (size_t i = 0; i < G_N_ELEMENTS(damages); i++) {
