@@ -54,6 +54,16 @@ static void test_logits(void)
     }
 }
 
+/* Against log1p() in extended precision: within two units of the last place everywhere. */
+static void test_softplus(void)
+{
+    for (double a = 0; a < 800; a += a < 50 ? 0.001 : 0.5) {
+        double want = (double)log1pl(expl((long double)-a));
+        assert_close(esp_log_loss(a, true), want, 2 * DBL_EPSILON, 0);
+        assert_close(esp_log_loss(-a, false), want, 2 * DBL_EPSILON, 0);
+    }
+}
+
 /* -ln of both sides of sigmoid(c) = sigmoid(a) sigmoid(b), which underflow in no corner. */
 static void test_product(void)
 {
@@ -294,6 +304,7 @@ int main(int argc, char **argv)
 {
     test_start(&argc, &argv);
     g_test_add_func("/metric/a logit's loss and probability do not overflow", test_logits);
+    g_test_add_func("/metric/the loss keeps its digits however small", test_softplus);
     g_test_add_func("/metric/a product's logit is right in every corner", test_product);
     g_test_add_func("/metric/four examples, worked by hand", test_by_hand);
     for (size_t i = 0; i < G_N_ELEMENTS(null_rows); i++) {
