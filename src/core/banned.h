@@ -8,6 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* with clang, _FORTIFY_SOURCE makes them macros, which it warns of when they are poisoned */
+#undef sprintf
+#undef vsprintf
+
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok gets atoi atof strncpy strncat
 
 #endif
