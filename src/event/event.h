@@ -130,7 +130,7 @@ struct esp_decoder_config {
     const char *holdout_path;         /* NULL: the id */
     const char *weight_path;          /* NULL: 1 */
     int64_t time_min_us, time_max_us; /* inclusive; outside is ESP_REJECT_TIME_RANGE */
-    size_t max_record_bytes;
+    size_t max_record_bytes;          /* 0: no limit */
     const char *const *feature_paths; /* n_features; impressions only */
     size_t n_features;
 };

@@ -1,0 +1,511 @@
+/*
+ * decoder.c - one input topic: its writers, its framing, headers of its records.
+ *
+ * INVARIANTS
+ *  (1) A writer below n_writers is complete and never changes: other threads may read it.
+ *  (2) Writers are added by one thread, the one that reads the topic.
+ */
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "core/hash.h"
+#include "event/event_writer.h"
+
+enum { MAX_WRITERS = 1024 };
+
+/* A schema id of Confluent's framing. */
+struct schema_id {
+    uint32_t id;
+    const struct esp_writer *writer;
+};
+
+struct esp_decoder {
+    struct esp_wanted wanted;
+    enum esp_framing framing; /* never AUTO */
+    struct esp_arena arena;   /* texts of the configuration, the trees of paths, ids */
+    struct schema_id *ids;    /* n_ids */
+    size_t n_ids;
+    const struct esp_writer *bare; /* what unframed records are; NULL: not known */
+    const struct esp_writer *last; /* single-object: the writer of the record before */
+    struct esp_log_framer framer;
+    bool id_is_number;
+    _Atomic(const char *const *) feature_types; /* (n_features); NULL: not known yet */
+    atomic_size_t n_writers;
+    _Atomic(struct esp_writer *) writers[MAX_WRITERS]; /* owned */
+};
+
+/* Prefixes an error with the topic. */
+static enum esp_status fail_in_topic(const struct esp_decoder *decoder,
+                                     const struct esp_error *inner, struct esp_error *err)
+{
+    return esp_fail(err, inner->status, "topic %s: %s", decoder->wanted.config.topic, inner->text);
+}
+
+static bool all_whole(const struct esp_avro_type *type)
+{
+    for (size_t i = 0; i < type->n_branches; i++) {
+        if (type->branches[i]->kind != ESP_AVRO_NULL && !all_whole(type->branches[i]))
+            return false;
+    }
+    return type->kind == ESP_AVRO_UNION || type->kind == ESP_AVRO_INT ||
+           type->kind == ESP_AVRO_LONG;
+}
+
+/* Keeps in words what the features are, once some schema tells. */
+static enum esp_status describe(struct esp_decoder *decoder, const struct esp_schema *schema,
+                                struct esp_error *err)
+{
+    const struct esp_decoder_config *config = &decoder->wanted.config;
+    const struct esp_avro_type *type = NULL;
+    if (esp_path_check(schema, config->id_path, ESP_WANT_ID, ESP_UNIT_NONE, "id", &type, NULL) ==
+        ESP_OK)
+        decoder->id_is_number = all_whole(type);
+    char words[256];
+    const char **types = esp_arena_alloc(&decoder->arena, config->n_features, sizeof *types);
+    if (types == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for features");
+    for (size_t i = 0; i < config->n_features; i++) {
+        snprintf(words, sizeof words, "missing");
+        if (esp_wanted_check_feature(&decoder->wanted, schema, i, &type, NULL) == ESP_OK)
+            esp_avro_describe(type, words, sizeof words);
+        types[i] = esp_arena_text(&decoder->arena, words, strlen(words));
+        if (types[i] == NULL)
+            return esp_fail(err, ESP_ENOMEM, "out of memory for features");
+    }
+    atomic_store_explicit(&decoder->feature_types, types, memory_order_release);
+    return ESP_OK;
+}
+
+/* Takes the schema whatever comes of it. */
+static enum esp_status add_writer(struct esp_decoder *decoder, struct esp_schema *schema,
+                                  bool strict_features, const struct esp_writer **out,
+                                  struct esp_error *err)
+{
+    size_t n = atomic_load_explicit(&decoder->n_writers, memory_order_relaxed);
+    struct esp_writer *writer = NULL;
+    enum esp_status status;
+    if (n == MAX_WRITERS)
+        status = esp_fail(err, ESP_ELIMIT, "more than %d different schemas", MAX_WRITERS);
+    else
+        status =
+            esp_writer_new(schema, &decoder->wanted, strict_features, (uint16_t)n, &writer, err);
+    if (status != ESP_OK) {
+        esp_schema_free(schema);
+        return status;
+    }
+    if (decoder->wanted.reader == NULL && n == 0)
+        status = describe(decoder, schema, err);
+    if (status != ESP_OK) {
+        esp_writer_free(writer);
+        return status;
+    }
+    atomic_store_explicit(&decoder->writers[n], writer, memory_order_release);
+    atomic_store_explicit(&decoder->n_writers, n + 1, memory_order_release);
+    *out = writer;
+    return ESP_OK;
+}
+
+static const struct esp_writer *find_writer(const struct esp_decoder *decoder, const char *json,
+                                            size_t size)
+{
+    size_t n = esp_decoder_n_writers(decoder);
+    for (size_t i = 0; i < n; i++) {
+        const struct esp_writer *writer = esp_decoder_writer(decoder, (uint16_t)i);
+        if (strlen(writer->schema->json) == size && memcmp(writer->schema->json, json, size) == 0)
+            return writer;
+    }
+    return NULL;
+}
+
+static enum esp_status open_container(void *context, const char *json, size_t size,
+                                      const void **out_schema, struct esp_error *err)
+{
+    struct esp_decoder *decoder = context;
+    struct esp_error inner = {0};
+    struct esp_schema *schema = NULL;
+    const struct esp_writer *writer = find_writer(decoder, json, size);
+    enum esp_status status = ESP_OK;
+    if (writer == NULL)
+        status = esp_schema_parse(json, size, &schema, &inner);
+    if (writer == NULL && status == ESP_OK) {
+        bool strict = decoder->wanted.reader == NULL && esp_decoder_n_writers(decoder) == 0;
+        status = add_writer(decoder, schema, strict, &writer, &inner);
+    }
+    if (status != ESP_OK)
+        return fail_in_topic(decoder, &inner, err);
+    *out_schema = writer;
+    return ESP_OK;
+}
+
+static ptrdiff_t skip_record(const void *schema, struct esp_bytes bytes)
+{
+    const struct esp_writer *writer = schema;
+    return esp_plan_run(writer->skip, bytes, NULL, NULL);
+}
+
+static bool copy_text(struct esp_arena *arena, const char **text)
+{
+    if (*text != NULL)
+        *text = esp_arena_text(arena, *text, strlen(*text));
+    return *text != NULL;
+}
+
+/* The configuration's texts and lists, copied into the arena. */
+static enum esp_status copy_config(struct esp_decoder *decoder,
+                                   const struct esp_decoder_config *config, struct esp_error *err)
+{
+    struct esp_arena *arena = &decoder->arena;
+    struct esp_decoder_config *copy = &decoder->wanted.config;
+    *copy = *config;
+    copy->writers = NULL; /* read by esp_decoder_new() alone */
+    copy->n_writers = 0;
+    copy->reader_schema = NULL;
+    const char **texts[] = {&copy->topic,         &copy->id_path,      &copy->time_path,
+                            &copy->click_id_path, &copy->holdout_path, &copy->weight_path};
+    const char **paths = esp_arena_alloc(arena, config->n_features, sizeof *paths);
+    bool ok = paths != NULL;
+    for (size_t i = 0; ok && i < config->n_features; i++) {
+        paths[i] = config->feature_paths[i];
+        ok = copy_text(arena, &paths[i]);
+    }
+    copy->feature_paths = paths;
+    for (size_t i = 0; ok && i < sizeof texts / sizeof texts[0]; i++)
+        ok = *texts[i] == NULL || copy_text(arena, texts[i]);
+    return ok ? ESP_OK : esp_fail(err, ESP_ENOMEM, "out of memory for a decoder");
+}
+
+/* The trees of wanted paths. */
+static enum esp_status plant_wanted(struct esp_decoder *decoder, struct esp_error *err)
+{
+    struct esp_wanted *wanted = &decoder->wanted;
+    const struct esp_decoder_config *config = &wanted->config;
+    const struct {
+        struct esp_want *root;
+        const char *path;
+        struct esp_want_slot slot;
+    } rows[] = {
+        {&wanted->header, config->id_path, {ESP_SLOT_ID, ESP_WANT_ID}},
+        {&wanted->header, config->time_path, {ESP_SLOT_TIME, ESP_WANT_TIME}},
+        {&wanted->header, config->click_id_path, {ESP_SLOT_CLICK_ID, ESP_WANT_ID}},
+        {&wanted->header, config->weight_path, {ESP_SLOT_WEIGHT, ESP_WANT_NUMBER}},
+        {&wanted->sampling, config->id_path, {ESP_SAMPLING_ID, ESP_WANT_ID}},
+        {&wanted->sampling, config->holdout_path, {ESP_SAMPLING_KEY, ESP_WANT_KEY}},
+        {&wanted->sampling, config->weight_path, {ESP_SAMPLING_WEIGHT, ESP_WANT_NUMBER}},
+    };
+    enum esp_status status = ESP_OK;
+    for (size_t i = 0; status == ESP_OK && i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].path != NULL)
+            status = esp_want_add(rows[i].root, rows[i].path, rows[i].slot, &decoder->arena, err);
+    }
+    for (size_t i = 0; status == ESP_OK && i < config->n_features; i++)
+        status = esp_want_add(&wanted->features, config->feature_paths[i],
+                              (struct esp_want_slot){(uint16_t)i, ESP_WANT_FEATURE},
+                              &decoder->arena, err);
+    return status;
+}
+
+static enum esp_status read_reader_schema(struct esp_decoder *decoder, const char *path,
+                                          struct esp_error *err)
+{
+    struct esp_wanted *wanted = &decoder->wanted;
+    enum esp_status status = esp_schema_read(path, &wanted->reader, err);
+    if (status == ESP_OK)
+        status = esp_wanted_check_header(wanted, wanted->reader, err);
+    for (size_t i = 0; status == ESP_OK && i < wanted->config.n_features; i++)
+        status = esp_wanted_check_feature(wanted, wanted->reader, i, NULL, err);
+    if (status == ESP_OK)
+        status = describe(decoder, wanted->reader, err);
+    return status;
+}
+
+static enum esp_status add_schema_file(struct esp_decoder *decoder,
+                                       const struct esp_schema_file *file,
+                                       const struct esp_writer **out, struct esp_error *err)
+{
+    struct esp_error inner = {0};
+    struct esp_schema *schema = NULL;
+    enum esp_status status = ESP_OK;
+    if (file->id < -1 || file->id > UINT32_MAX)
+        status =
+            esp_fail(&inner, ESP_ECONFIG, "schema id %lld is out of range", (long long)file->id);
+    for (size_t i = 0; status == ESP_OK && file->id >= 0 && i < decoder->n_ids; i++) {
+        if (decoder->ids[i].id == (uint32_t)file->id)
+            status =
+                esp_fail(&inner, ESP_ECONFIG, "schema id %lld is given twice", (long long)file->id);
+    }
+    if (status == ESP_OK)
+        status = esp_schema_read(file->path, &schema, &inner);
+    if (status == ESP_OK)
+        *out = find_writer(decoder, schema->json, strlen(schema->json));
+    if (status == ESP_OK && *out != NULL)
+        esp_schema_free(schema);
+    else if (status == ESP_OK)
+        status = add_writer(decoder, schema, false, out, &inner);
+    if (status != ESP_OK)
+        return esp_fail(err, status, "%s: %s", file->where != NULL ? file->where : file->path,
+                        inner.text);
+    if (file->id >= 0)
+        decoder->ids[decoder->n_ids++] = (struct schema_id){(uint32_t)file->id, *out};
+    return ESP_OK;
+}
+
+/* A feature that none of the named schemas has is a mistake; one that some lack is missing there.
+ */
+static enum esp_status check_named_features(struct esp_decoder *decoder, struct esp_error *err)
+{
+    size_t n = esp_decoder_n_writers(decoder);
+    for (size_t i = 0; n > 0 && i < decoder->wanted.config.n_features; i++) {
+        struct esp_error first = {0};
+        size_t j = 0;
+        while (j < n && esp_wanted_check_feature(&decoder->wanted,
+                                                 esp_decoder_writer(decoder, (uint16_t)j)->schema,
+                                                 i, NULL, &first) != ESP_OK)
+            j++;
+        if (j == n)
+            return esp_fail(err, first.status, "%s", first.text);
+    }
+    return ESP_OK;
+}
+
+static enum esp_status add_named_schemas(struct esp_decoder *decoder,
+                                         const struct esp_decoder_config *config,
+                                         struct esp_error *err)
+{
+    size_t n_bare = 0;
+    enum esp_status status = ESP_OK;
+    decoder->ids = esp_arena_alloc(&decoder->arena, config->n_writers, sizeof *decoder->ids);
+    if (decoder->ids == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a decoder");
+    for (size_t i = 0; status == ESP_OK && i < config->n_writers; i++) {
+        const struct esp_writer *writer = NULL;
+        status = add_schema_file(decoder, &config->writers[i], &writer, err);
+        if (config->writers[i].id < 0 && n_bare++ == 0)
+            decoder->bare = writer;
+    }
+    decoder->framing = config->framing;
+    if (config->framing == ESP_FRAMING_AUTO)
+        decoder->framing = decoder->n_ids > 0 ? ESP_FRAMING_CONFLUENT : ESP_FRAMING_BARE;
+    if (status != ESP_OK)
+        return status;
+    if (decoder->framing == ESP_FRAMING_BARE && n_bare > 1)
+        return esp_fail(err, ESP_ECONFIG,
+                        "bare records carry no schema id, but %zu schemas are "
+                        "named; name one, or set the framing",
+                        n_bare);
+    if (decoder->wanted.reader == NULL)
+        return check_named_features(decoder, err);
+    if (config->n_writers == 0) { /* bare records are then what the reader's schema says */
+        struct esp_schema *schema = NULL;
+        const char *json = decoder->wanted.reader->json;
+        status = esp_schema_parse(json, strlen(json), &schema, err);
+        if (status == ESP_OK)
+            status = add_writer(decoder, schema, false, &decoder->bare, err);
+    }
+    return status;
+}
+
+enum esp_status esp_decoder_new(const struct esp_decoder_config *config, struct esp_decoder **out,
+                                struct esp_error *err)
+{
+    if (config->id_path == NULL || config->topic == NULL || config->n_features > UINT16_MAX)
+        return esp_fail(err, ESP_EINVAL,
+                        "a decoder without topic or id, or with too many features");
+    struct esp_decoder *decoder = calloc(1, sizeof *decoder);
+    if (decoder == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a decoder");
+    struct esp_error inner = {0};
+    decoder->framer = (struct esp_log_framer){decoder, open_container, skip_record};
+    enum esp_status status = copy_config(decoder, config, &inner);
+    if (status == ESP_OK)
+        status = plant_wanted(decoder, &inner);
+    if (status == ESP_OK && config->reader_schema != NULL)
+        status = read_reader_schema(decoder, config->reader_schema, &inner);
+    if (status == ESP_OK)
+        status = add_named_schemas(decoder, config, &inner);
+    if (status == ESP_OK) {
+        *out = decoder;
+        return ESP_OK;
+    }
+    esp_fail(err, status, "topic %s: %s", config->topic, inner.text);
+    esp_decoder_free(decoder);
+    return status;
+}
+
+void esp_decoder_free(struct esp_decoder *decoder)
+{
+    if (decoder == NULL)
+        return;
+    size_t n = esp_decoder_n_writers(decoder);
+    for (size_t i = 0; i < n; i++)
+        esp_writer_free(atomic_load(&decoder->writers[i]));
+    esp_schema_free(decoder->wanted.reader);
+    esp_arena_release(&decoder->arena);
+    free(decoder);
+}
+
+const struct esp_log_framer *esp_decoder_framer(struct esp_decoder *decoder)
+{
+    return &decoder->framer;
+}
+
+const struct esp_writer *esp_decoder_writer(const struct esp_decoder *decoder, uint16_t index)
+{
+    return atomic_load_explicit(&decoder->writers[index], memory_order_acquire);
+}
+
+size_t esp_decoder_n_writers(const struct esp_decoder *decoder)
+{
+    return atomic_load_explicit(&decoder->n_writers, memory_order_acquire);
+}
+
+const char *esp_decoder_feature_type(const struct esp_decoder *decoder, size_t feature)
+{
+    const char *const *types = atomic_load_explicit(&decoder->feature_types, memory_order_acquire);
+    return types == NULL ? NULL : types[feature];
+}
+
+bool esp_decoder_id_is_number(const struct esp_decoder *decoder)
+{
+    return decoder->id_is_number;
+}
+
+static const struct esp_writer *writer_of_id(const struct esp_decoder *decoder, uint32_t id)
+{
+    for (size_t i = 0; i < decoder->n_ids; i++) {
+        if (decoder->ids[i].id == id)
+            return decoder->ids[i].writer;
+    }
+    return NULL;
+}
+
+static const struct esp_writer *writer_of_fingerprint(struct esp_decoder *decoder,
+                                                      uint64_t fingerprint)
+{
+    if (decoder->last != NULL && decoder->last->schema->fingerprint == fingerprint)
+        return decoder->last;
+    size_t n = esp_decoder_n_writers(decoder);
+    for (size_t i = 0; i < n; i++) {
+        const struct esp_writer *writer = esp_decoder_writer(decoder, (uint16_t)i);
+        if (writer->schema->fingerprint == fingerprint)
+            return decoder->last = writer;
+    }
+    return NULL;
+}
+
+/*
+ * Takes the framing off a record of a log that has no schemas.
+ *
+ *     confluent  0  1  0x00           single  0  2  0xC3 0x01
+ *                1  4  id, big-endian         2  8  fingerprint, little-endian
+ *                5  .  Avro                  10  .  Avro
+ */
+static enum esp_reject unframe(struct esp_decoder *decoder, struct esp_bytes *bytes,
+                               const struct esp_writer **out)
+{
+    const uint8_t *data = bytes->data;
+    size_t head = 0;
+    *out = decoder->bare;
+    if (decoder->framing == ESP_FRAMING_CONFLUENT) {
+        head = 5;
+        if (bytes->size < head || data[0] != 0)
+            return ESP_REJECT_FRAMING;
+        *out = writer_of_id(decoder, (uint32_t)data[1] << 24 | (uint32_t)data[2] << 16 |
+                                         (uint32_t)data[3] << 8 | data[4]);
+    } else if (decoder->framing == ESP_FRAMING_SINGLE) {
+        head = 10;
+        if (bytes->size < head || data[0] != 0xc3 || data[1] != 0x01)
+            return ESP_REJECT_FRAMING;
+        uint64_t fingerprint = 0;
+        for (size_t i = head - 1; i >= 2; i--)
+            fingerprint = fingerprint << 8 | data[i];
+        *out = writer_of_fingerprint(decoder, fingerprint);
+    }
+    if (*out == NULL)
+        return ESP_REJECT_UNKNOWN_SCHEMA;
+    *bytes = esp_bytes(data + head, bytes->size - head);
+    return ESP_REJECT_NONE;
+}
+
+static bool is_weight(const struct esp_value *value)
+{
+    double weight = value->type == ESP_VALUE_INT ? (double)value->u.i : value->u.f;
+    return (value->type == ESP_VALUE_INT || value->type == ESP_VALUE_REAL) && isfinite(weight) &&
+           weight > 0;
+}
+
+static struct esp_bytes id_of(const struct esp_value *value)
+{
+    bool has_bytes = value->type == ESP_VALUE_TEXT || value->type == ESP_VALUE_BYTES;
+    return has_bytes ? value->u.bytes : (struct esp_bytes){NULL, 0};
+}
+
+/* Time, ids and weight from the slots of a header plan. */
+static enum esp_reject fill(const struct esp_decoder *decoder, const struct esp_value *slots,
+                            struct esp_header *header)
+{
+    const struct esp_decoder_config *config = &decoder->wanted.config;
+    header->id = id_of(&slots[ESP_SLOT_ID]);
+    header->click_id = id_of(&slots[ESP_SLOT_CLICK_ID]);
+    if (header->id.size == 0)
+        return ESP_REJECT_NO_ID;
+    if (config->time_path == NULL)
+        header->time_us = header->log_time_us;
+    else if (slots[ESP_SLOT_TIME].type == ESP_VALUE_INT)
+        header->time_us = slots[ESP_SLOT_TIME].u.i;
+    else if (slots[ESP_SLOT_TIME].type == ESP_VALUE_OUT_OF_RANGE)
+        return ESP_REJECT_TIME_RANGE;
+    else
+        return ESP_REJECT_NO_TIME;
+    if (config->time_path == NULL && header->time_us == ESP_TIME_NONE)
+        return ESP_REJECT_NO_TIME;
+    if (header->time_us < config->time_min_us || header->time_us > config->time_max_us)
+        return ESP_REJECT_TIME_RANGE;
+    if (config->weight_path != NULL && !is_weight(&slots[ESP_SLOT_WEIGHT]))
+        return ESP_REJECT_BAD_WEIGHT;
+    header->id_hash = esp_hash(header->id);
+    header->click_id_hash = header->click_id.size > 0 ? esp_hash(header->click_id) : 0;
+    return ESP_REJECT_NONE;
+}
+
+static enum esp_reject decode(struct esp_decoder *decoder, const struct esp_record *record,
+                              struct esp_header *header)
+{
+    struct esp_value slots[ESP_N_SLOTS];
+    const struct esp_writer *writer = record->schema;
+    if (record->value.data == NULL)
+        return ESP_REJECT_TOMBSTONE;
+    size_t limit = decoder->wanted.config.max_record_bytes;
+    if (limit > 0 && record->value.size > limit)
+        return ESP_REJECT_TOO_LARGE;
+    header->payload = record->value;
+    if (writer != NULL) { /* from a container: skip has passed it */
+        if (esp_plan_run(writer->brief, header->payload, slots, NULL) < 0)
+            return ESP_REJECT_MALFORMED;
+    } else {
+        enum esp_reject reject = unframe(decoder, &header->payload, &writer);
+        if (reject != ESP_REJECT_NONE)
+            return reject;
+        if (esp_plan_run(writer->header, header->payload, slots, NULL) !=
+            (ptrdiff_t)header->payload.size)
+            return ESP_REJECT_MALFORMED;
+    }
+    header->writer = writer->index;
+    return fill(decoder, slots, header);
+}
+
+void esp_decoder_headers(struct esp_decoder *decoder, const struct esp_record *records, size_t n,
+                         struct esp_header *headers)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct esp_header blank = {.offset = records[i].offset,
+                                         .log_time_us = records[i].log_time_us,
+                                         .raw = records[i].value};
+        headers[i] = blank;
+        enum esp_reject reject = decode(decoder, &records[i], &headers[i]);
+        if (reject != ESP_REJECT_NONE) {
+            headers[i] = blank;
+            headers[i].reject = (uint8_t)reject;
+        }
+    }
+}

@@ -1,0 +1,508 @@
+/*
+ * plan_run.c - runs a plan over a record.
+ *
+ * DESIGN  One loop over the program; `at` stays in a register and NULL says that the record is
+ * malformed. Arrays, maps and calls run their body by recursion, bounded by ESP_PLAN_MAX_DEPTH,
+ * so that hostile data cannot use up the stack. Every item of an array or map takes at least a
+ * byte, or is known to be empty, so that no count makes us loop longer than the record.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/buf.h"
+#include "event/plan.h"
+
+/* In a slot until the run is over: an array that begins at scratch item u.i. */
+enum { ARRAY_AT = 0xff };
+
+struct run {
+    const struct esp_plan *plan;
+    const uint8_t *end;
+    struct esp_value *slots;
+    struct esp_value_scratch *scratch;
+    const uint8_t *mark;
+    unsigned depth;
+    bool no_memory;
+};
+
+static inline int64_t unzigzag(uint64_t raw)
+{
+    return (int64_t)(raw >> 1) ^ -(int64_t)(raw & 1);
+}
+
+/* A varint byte by byte: at most 10 bytes, the last of them at most 1. */
+static const uint8_t *read_long_slow(const uint8_t *at, const uint8_t *end, int64_t *out)
+{
+    uint64_t raw = 0;
+    for (unsigned shift = 0; at < end && shift < 70; shift += 7) {
+        uint8_t byte = *at++;
+        if (shift == 63 && byte > 1)
+            return NULL;
+        raw |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            *out = unzigzag(raw);
+            return at;
+        }
+    }
+    return NULL;
+}
+
+/* Bit 7 of each byte that ends a varint, of the eight at `at`. */
+static inline uint64_t load_word(const uint8_t *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+#define CONTINUES UINT64_C(0x8080808080808080)
+
+static inline const uint8_t *read_long(const uint8_t *at, const uint8_t *end, int64_t *out)
+{
+    if (end - at < 8)
+        return read_long_slow(at, end, out);
+    uint64_t word = load_word(at), stops = ~word & CONTINUES;
+    if (stops == 0)
+        return read_long_slow(at, end, out);
+    unsigned last = (unsigned)__builtin_ctzll(stops); /* bit 7 of the last byte */
+    word &= ~CONTINUES & (UINT64_MAX >> (63 - last));
+    /* Close the gaps of one bit: 8 groups of 7 become 4 of 14, 2 of 28, 1 of 56. */
+    word = (word & UINT64_C(0x007f007f007f007f)) | ((word & UINT64_C(0x7f007f007f007f00)) >> 1);
+    word = (word & UINT64_C(0x00003fff00003fff)) | ((word & UINT64_C(0x3fff00003fff0000)) >> 2);
+    word = (word & UINT64_C(0x000000000fffffff)) | ((word & UINT64_C(0x0fffffff00000000)) >> 4);
+    *out = unzigzag(word);
+    return at + last / 8 + 1;
+}
+
+static inline const uint8_t *read_int(const uint8_t *at, const uint8_t *end, int64_t *out)
+{
+    at = read_long(at, end, out);
+    return at != NULL && *out >= INT32_MIN && *out <= INT32_MAX ? at : NULL;
+}
+
+static inline const uint8_t *skip_longs(const uint8_t *at, const uint8_t *end, uint64_t n)
+{
+    for (; n > 0; n--) {
+        uint64_t stops = end - at < 8 ? 0 : ~load_word(at) & CONTINUES;
+        if (stops != 0) {
+            at += (unsigned)__builtin_ctzll(stops) / 8 + 1;
+        } else {
+            int64_t value;
+            at = read_long_slow(at, end, &value);
+            if (at == NULL)
+                return NULL;
+        }
+    }
+    return at;
+}
+
+static inline const uint8_t *skip_ints(const uint8_t *at, const uint8_t *end, uint64_t n)
+{
+    for (; n > 0; n--) {
+        uint64_t stops = end - at < 8 ? 0 : ~load_word(at) & CONTINUES;
+        unsigned size = stops == 0 ? 8 : (unsigned)__builtin_ctzll(stops) / 8 + 1;
+        if (size < 5) {
+            at += size; /* 28 bits fit */
+        } else {
+            int64_t value;
+            at = read_int(at, end, &value);
+            if (at == NULL)
+                return NULL;
+        }
+    }
+    return at;
+}
+
+/* A length and so many bytes; *out is where they begin. */
+static inline const uint8_t *read_bytes(const uint8_t *at, const uint8_t *end, const uint8_t **out)
+{
+    int64_t size;
+    if (at < end && *at < 0x80)
+        size = unzigzag(*at++);
+    else
+        at = read_long_slow(at, end, &size);
+    if (at == NULL || size < 0 || size > end - at)
+        return NULL;
+    *out = at;
+    return at + size;
+}
+
+static inline const uint8_t *skip_bytes(const uint8_t *at, const uint8_t *end, uint64_t n)
+{
+    const uint8_t *begin;
+    for (; n > 0 && at != NULL; n--)
+        at = read_bytes(at, end, &begin);
+    return at;
+}
+
+static inline const uint8_t *skip_booleans(const uint8_t *at, const uint8_t *end, uint64_t n)
+{
+    if (n > (uint64_t)(end - at))
+        return NULL;
+    for (; n > 0; n--) {
+        if (*at++ > 1)
+            return NULL;
+    }
+    return at;
+}
+
+/* The index of a branch or symbol, below n. */
+static inline const uint8_t *read_index(const uint8_t *at, const uint8_t *end, uint32_t n,
+                                        uint32_t *out)
+{
+    int64_t index;
+    if (at < end && *at < 0x80)
+        index = unzigzag(*at++);
+    else
+        at = read_long_slow(at, end, &index);
+    if (at == NULL || index < 0 || index >= (int64_t)n)
+        return NULL;
+    *out = (uint32_t)index;
+    return at;
+}
+
+/* Number in a unit to microseconds, to the nearest, halves away from zero. */
+static void to_time(struct esp_value *value, enum esp_time_unit unit)
+{
+    static const int64_t factors[] = {[ESP_UNIT_NONE] = 1,
+                                      [ESP_UNIT_S] = 1000000,
+                                      [ESP_UNIT_MS] = 1000,
+                                      [ESP_UNIT_US] = 1,
+                                      [ESP_UNIT_NS] = 1};
+    struct esp_value out = {.type = ESP_VALUE_OUT_OF_RANGE};
+    if (value->type == ESP_VALUE_INT && unit == ESP_UNIT_NS) {
+        int64_t ns = value->u.i, half = ns < 0 ? -500 : 500;
+        out = (struct esp_value){.type = ESP_VALUE_INT, .u.i = ns / 1000 + (ns % 1000) / half};
+    } else if (value->type == ESP_VALUE_INT) {
+        int64_t us;
+        if (!__builtin_mul_overflow(value->u.i, factors[unit], &us))
+            out = (struct esp_value){.type = ESP_VALUE_INT, .u.i = us};
+    } else if (value->type == ESP_VALUE_REAL) {
+        double us = unit == ESP_UNIT_NS ? value->u.f / 1000 : value->u.f * (double)factors[unit];
+        if (fabs(us) < 0x1p62) /* false for NaN */
+            out = (struct esp_value){.type = ESP_VALUE_INT, .u.i = llround(us)};
+    }
+    if (value->type != ESP_VALUE_MISSING)
+        *value = out;
+}
+
+static const uint8_t *run_blocks(struct run *run, const struct esp_plan_op *op, const uint8_t *at);
+
+static inline void put_int(struct esp_value *slot, enum esp_value_type type, int64_t value)
+{
+    *slot = (struct esp_value){.type = (uint8_t)type, .u.i = value};
+}
+
+static inline void put_real(struct esp_value *slot, double value)
+{
+    *slot = (struct esp_value){.type = ESP_VALUE_REAL, .u.f = value};
+}
+
+static inline void put_bytes(struct esp_value *slot, uint8_t type, const uint8_t *begin,
+                             const uint8_t *end)
+{
+    *slot = (struct esp_value){.type = type, .u.bytes = {begin, (size_t)(end - begin)}};
+}
+
+/* One op that reads, or works on, a slot. */
+static inline const uint8_t *run_read(struct run *run, const struct esp_plan_op *op,
+                                      const uint8_t *at)
+{
+    struct esp_value *slot = &run->slots[op->slot];
+    const uint8_t *end = run->end, *begin = at;
+    int64_t value = 0;
+    uint32_t index = 0;
+    float f32;
+    double f64;
+    switch ((enum esp_plan_code)op->code) {
+    case ESP_OP_READ_LONG:
+        at = read_long(at, end, &value);
+        put_int(slot, ESP_VALUE_INT, value);
+        return at;
+    case ESP_OP_READ_INT:
+        at = read_int(at, end, &value);
+        put_int(slot, ESP_VALUE_INT, value);
+        return at;
+    case ESP_OP_READ_BYTES:
+        at = read_bytes(at, end, &begin);
+        if (at != NULL)
+            put_bytes(slot, op->kind, begin, at);
+        return at;
+    case ESP_OP_READ_FIXED:
+        if (op->n > (size_t)(end - at))
+            return NULL;
+        put_bytes(slot, ESP_VALUE_BYTES, at, at + op->n);
+        return at + op->n;
+    case ESP_OP_READ_VARINT:
+        at = op->n == 1 ? read_int(at, end, &value) : read_long(at, end, &value);
+        if (at != NULL)
+            put_bytes(slot, ESP_VALUE_BYTES, begin, at);
+        return at;
+    case ESP_OP_READ_BOOLEAN:
+        if (at == end || *at > 1)
+            return NULL;
+        put_int(slot, ESP_VALUE_BOOL, *at);
+        return at + 1;
+    case ESP_OP_READ_ENUM:
+        at = read_index(at, end, op->n, &index);
+        if (at != NULL)
+            *slot = run->plan->constants[op->to + index];
+        return at;
+    case ESP_OP_READ_FLOAT:
+        if (end - at < (ptrdiff_t)sizeof f32)
+            return NULL;
+        memcpy(&f32, at, sizeof f32);
+        put_real(slot, (double)f32);
+        return at + sizeof f32;
+    case ESP_OP_READ_DOUBLE:
+        if (end - at < (ptrdiff_t)sizeof f64)
+            return NULL;
+        memcpy(&f64, at, sizeof f64);
+        put_real(slot, f64);
+        return at + sizeof f64;
+    case ESP_OP_CONSTANT:
+        *slot = run->plan->constants[op->to];
+        return at;
+    case ESP_OP_TO_FLOAT:
+        put_real(slot, (double)(float)slot->u.i);
+        return at;
+    case ESP_OP_TO_DOUBLE:
+        put_real(slot, (double)slot->u.i);
+        return at;
+    case ESP_OP_TO_TIME:
+        to_time(slot, (enum esp_time_unit)op->kind);
+        return at;
+    case ESP_OP_MARK:
+        run->mark = at;
+        return at;
+    case ESP_OP_REWIND:
+        return run->mark;
+    default:
+        return NULL;
+    }
+}
+
+/* Runs from op to its END. Returns where the record goes on, or NULL. */
+static const uint8_t *run_ops(struct run *run, const struct esp_plan_op *op, const uint8_t *at)
+{
+    const struct esp_plan_op *ops = run->plan->ops;
+    const uint8_t *end = run->end;
+    uint32_t index = 0;
+    while (at != NULL) {
+        switch ((enum esp_plan_code)op->code) {
+        case ESP_OP_END:
+            return at;
+        case ESP_OP_LONGS:
+            at = skip_longs(at, end, op->n);
+            break;
+        case ESP_OP_INTS:
+            at = skip_ints(at, end, op->n);
+            break;
+        case ESP_OP_BYTES:
+            at = skip_bytes(at, end, op->n);
+            break;
+        case ESP_OP_FIXED:
+            at = op->n > (size_t)(end - at) ? NULL : at + op->n;
+            break;
+        case ESP_OP_BOOLEANS:
+            at = skip_booleans(at, end, op->n);
+            break;
+        case ESP_OP_ENUM:
+            at = read_index(at, end, op->n, &index);
+            break;
+        case ESP_OP_OPTION:
+            at = read_index(at, end, 2, &index);
+            if (at == NULL)
+                return NULL;
+            op = index == op->n ? ops + op->to : op + 1;
+            continue;
+        case ESP_OP_UNION:
+            at = read_index(at, end, op->n, &index);
+            if (at == NULL)
+                return NULL;
+            op = ops + run->plan->tables[op->to + index];
+            continue;
+        case ESP_OP_JUMP:
+            op = ops + op->to;
+            continue;
+        case ESP_OP_CALL:
+            if (run->depth == ESP_PLAN_MAX_DEPTH)
+                return NULL;
+            run->depth++;
+            at = run_ops(run, ops + op->to, at);
+            run->depth--;
+            break;
+        case ESP_OP_ARRAY:
+        case ESP_OP_MAP:
+        case ESP_OP_MAP_READ:
+        case ESP_OP_ARRAY_READ:
+            at = run_blocks(run, op, at);
+            op = ops + op->to;
+            continue;
+        default:
+            at = run_read(run, op, at);
+        }
+        op++;
+    }
+    return NULL;
+}
+
+/* A body that is one run of equal fields: n records of it are one longer run. */
+static bool run_simple(const struct esp_plan_op *body, uint64_t n, const uint8_t *end,
+                       const uint8_t **at)
+{
+    uint64_t total;
+    if (body[1].code != ESP_OP_END || __builtin_mul_overflow(n, body->n, &total))
+        return false;
+    if (body->code == ESP_OP_LONGS)
+        *at = skip_longs(*at, end, total);
+    else if (body->code == ESP_OP_INTS)
+        *at = skip_ints(*at, end, total);
+    else if (body->code == ESP_OP_BYTES)
+        *at = skip_bytes(*at, end, total);
+    else if (body->code == ESP_OP_FIXED)
+        *at = total > (uint64_t)(end - *at) ? NULL : *at + total;
+    else
+        return false;
+    return true;
+}
+
+/* Reads one item into the array that began at scratch item `first`; past the cap it is dropped. */
+static const uint8_t *run_item(struct run *run, const struct esp_plan_op *body, size_t first,
+                               const uint8_t *at)
+{
+    struct esp_value dropped = {0}, *slots = run->slots, *item = &dropped;
+    struct esp_value_scratch *scratch = run->scratch;
+    if (scratch->n - first < ESP_MAX_ARRAY_ITEMS) {
+        if (esp_array_grow((void **)&scratch->items, &scratch->capacity, scratch->n + 1,
+                           sizeof *scratch->items, NULL) != ESP_OK) {
+            run->no_memory = true;
+            return NULL;
+        }
+        item = &scratch->items[scratch->n++];
+        *item = dropped;
+    }
+    run->slots = item;
+    at = run_ops(run, body, at);
+    run->slots = slots;
+    return at;
+}
+
+/* One pair of a map: the body of its key if that is wanted, else the one that skips. */
+static const uint8_t *run_pair(struct run *run, const struct esp_plan_op *op, const uint8_t *at)
+{
+    const uint8_t *begin;
+    at = read_bytes(at, run->end, &begin);
+    if (at == NULL)
+        return NULL;
+    const struct esp_plan_op *body = op + 1;
+    if (op->code == ESP_OP_MAP_READ) {
+        const struct esp_plan_key *key = &run->plan->keys[op->n];
+        for (;; key++) {
+            if (esp_bytes_equal(key->key, esp_bytes(begin, (size_t)(at - begin)))) {
+                body = run->plan->ops + key->to;
+                break;
+            }
+            if (key->is_last)
+                break;
+        }
+    }
+    return run_ops(run, body, at);
+}
+
+/* The items of one block. count > 0. */
+static const uint8_t *run_block(struct run *run, const struct esp_plan_op *op, uint64_t count,
+                                size_t first, const uint8_t *at)
+{
+    bool is_empty = op->kind == 1;
+    if (!is_empty && count > (uint64_t)(run->end - at))
+        return NULL;
+    switch ((enum esp_plan_code)op->code) {
+    case ESP_OP_ARRAY:
+        if (is_empty || run_simple(op + 1, count, run->end, &at))
+            return at;
+        for (; count > 0 && at != NULL; count--)
+            at = run_ops(run, op + 1, at);
+        return at;
+    case ESP_OP_ARRAY_READ:
+        if (is_empty && count > ESP_MAX_ARRAY_ITEMS)
+            count = ESP_MAX_ARRAY_ITEMS;
+        for (; count > 0 && at != NULL; count--)
+            at = run_item(run, op + 1, first, at);
+        return at;
+    default:
+        for (; count > 0 && at != NULL; count--)
+            at = run_pair(run, op, at);
+        return at;
+    }
+}
+
+/* Blocks: a count and its items, until a count of 0; a negative count is followed by the block's
+ * size in bytes, which must be true. */
+static const uint8_t *run_blocks(struct run *run, const struct esp_plan_op *op, const uint8_t *at)
+{
+    size_t first = op->code == ESP_OP_ARRAY_READ ? run->scratch->n : 0;
+    if (run->depth == ESP_PLAN_MAX_DEPTH)
+        return NULL;
+    run->depth++;
+    while (at != NULL) {
+        int64_t count, size = 0;
+        at = read_long(at, run->end, &count);
+        if (at == NULL || count == 0)
+            break;
+        if (count < 0)
+            at = read_long(at, run->end, &size);
+        if (at == NULL || size < 0 || size > run->end - at)
+            return NULL;
+        const uint8_t *block_end = count < 0 ? at + size : NULL;
+        uint64_t n = count < 0 ? 0 - (uint64_t)count : (uint64_t)count;
+        at = run_block(run, op, n, first, at);
+        if (block_end != NULL && at != block_end)
+            return NULL;
+    }
+    run->depth--;
+    if (op->code == ESP_OP_ARRAY_READ && at != NULL)
+        run->slots[op->slot] = (struct esp_value){.type = ARRAY_AT,
+                                                  .n_items = (uint32_t)(run->scratch->n - first),
+                                                  .u.i = (int64_t)first};
+    return at;
+}
+
+ptrdiff_t esp_plan_run(const struct esp_plan *plan, struct esp_bytes bytes, struct esp_value *slots,
+                       struct esp_value_scratch *scratch)
+{
+    static const uint8_t nothing[1];
+    const uint8_t *begin = bytes.data != NULL ? bytes.data : nothing;
+    struct run run = {.plan = plan, .end = begin + bytes.size, .slots = slots, .scratch = scratch};
+    if (scratch != NULL)
+        scratch->n = 0;
+    for (size_t i = 0; i < plan->n_slots; i++)
+        slots[i] = (struct esp_value){.type = ESP_VALUE_MISSING};
+    const uint8_t *at = run_ops(&run, plan->ops, begin);
+    if (at == NULL)
+        return run.no_memory ? -2 : -1;
+    /* The scratch does not move any more: arrays can point into it. */
+    for (size_t i = 0; scratch != NULL && i < plan->n_slots; i++) {
+        if (slots[i].type == ARRAY_AT) {
+            slots[i].type = ESP_VALUE_ARRAY;
+            slots[i].u.items = scratch->items + (size_t)slots[i].u.i;
+        }
+    }
+    return at - begin;
+}
+
+size_t esp_varint_put(int64_t value, uint8_t bytes[10])
+{
+    uint64_t raw = ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
+    size_t n = 0;
+    for (; raw >= 0x80; raw >>= 7)
+        bytes[n++] = (uint8_t)(raw | 0x80);
+    bytes[n++] = (uint8_t)raw;
+    return n;
+}
+
+bool esp_varint_get(struct esp_bytes bytes, int64_t *out)
+{
+    const uint8_t *end = bytes.data + bytes.size;
+    return bytes.size > 0 && read_long_slow(bytes.data, end, out) == end;
+}
