@@ -26,7 +26,7 @@ double esp_log_loss(double logit, bool y);
 /* sigmoid(a), without overflow. */
 double esp_sigmoid(double logit);
 
-/* The logit of a product of two probabilities given as logits: docs/design.md, section 5. */
+/* The logit of a product of two probabilities given as finite logits: docs/design.md, section 5. */
 double esp_product_logit(double a, double b);
 
 enum {
@@ -61,7 +61,7 @@ void esp_task_metric_reset(struct esp_task_metric *metric);
 /* weight > 0 */
 void esp_task_metric_add(struct esp_task_metric *metric, double logit, bool y, double weight);
 
-/* Adds what another gathered. */
+/* Adds what another gathered; if metric has bins, other must have them unless it is empty. */
 void esp_task_metric_merge(struct esp_task_metric *metric, const struct esp_task_metric *other);
 
 struct esp_task_report {
@@ -74,7 +74,10 @@ struct esp_task_report {
     struct esp_figure pr_auc;             /* weighted average precision, a bin as one step */
 };
 
-/* Intervals are linearised ratios' (log loss, NE, calibration); the AUCs have none here. */
+/*
+ * Intervals are linearised ratios' (log loss, NE, calibration), cut at 0; the AUCs have none here.
+ * Of bare sums: wrap them, { .sums = ... }.
+ */
 void esp_task_metric_report(const struct esp_task_metric *metric, struct esp_task_report *out);
 
 #endif
