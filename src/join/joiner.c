@@ -26,14 +26,14 @@
  * two in the sorted order is a contender: it waits for its own time, at which the definition
  * decides. An earlier-timed one that arrives later simply takes the slot, and the one that had
  * it is the contender; that one cannot have been clicked, for then W would have passed its time,
- * and what is earlier still would be late.
+ * and what is earlier still would be late. The same goes for a contender whose time has come while
+ * a later one, which arrived when the id was free, has the slot.
  *
  *     (arrives) --esp_pairing_enroll--> [holder] <------------------.
- *         '-----esp_pairing_enroll--> [contender] --id free, its time passed
- *                                          '--id taken, its time passed--> duplicate
- *     [holder] --a click counts--> [holder, clicked]
- *     [holder] --click stage, nothing follows--> labelled
- *     [holder] --click stage, more follows--> [long] --last label--> labelled
+ *         '-----esp_pairing_enroll--> [contender] --its time passed, id free
+ *                                          '--its time passed, id taken by an earlier one-->
+ * duplicate [holder] --a click counts--> [holder, clicked] [holder] --click stage, nothing
+ * follows--> labelled [holder] --click stage, more follows--> [long] --last label--> labelled
  *
  * MEMORY  A record of lane IMPRESSIONS stays exactly until its click stage, whatever became of it,
  * so segments empty in about the order they were filled. What lives longer is copied to lane LONG

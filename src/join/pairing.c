@@ -44,7 +44,9 @@ static enum esp_status apply_contender(struct esp_joiner *joiner, uint32_t ref,
 {
     const struct esp_stored *stored = esp_impression_record(joiner, ref);
     uint64_t hash = esp_hash(esp_stored_id(stored));
-    if (esp_pending_find(joiner, hash, esp_stored_id(stored)) == NULL)
+    const struct esp_id_slot *slot = esp_pending_find(joiner, hash, esp_stored_id(stored));
+    /* The id is free, or was given meanwhile to one whose time is still to come. */
+    if (slot == NULL || is_before(joiner, ref, esp_slot_record(joiner, slot->ref)))
         return esp_pairing_enroll(joiner, ref, hash, err);
     esp_impression_done(joiner, stored, &joiner->counters[ESP_IMPRESSION].duplicate);
     return ESP_OK;
