@@ -94,15 +94,16 @@ enum esp_status outputs_write_turned_away(struct outputs *outputs,
     bool late = event->verdict == ESP_VERDICT_LATE;
     struct esp_log_writer **writer = late ? &outputs->late : &outputs->dead;
     const char *topic = outputs->config->options.inputs[event->kind].topic;
-    struct esp_dead_letter record = {
+    struct esp_dead_letter_record record = {
         .kind = event->kind,
+        .verdict = late ? ESP_DEAD_LETTER_LATE : ESP_DEAD_LETTER_DEAD,
         .reason = late ? (event->behind_idle ? "late behind an idle partition" : "late")
                        : esp_reject_text((enum esp_reject)event->reject),
         .topic = topic,
         .partition = (int32_t)event->partition,
         .offset = event->offset,
         .log_time_us = event->log_time_us,
-        .time_us = event->time_us,
+        .event_time_us = event->time_us,
         .value = event->raw,
     };
     char key[512];
@@ -166,15 +167,14 @@ enum esp_status outputs_write_example(struct outputs *outputs, const struct esp_
     size_t id_size =
         esp_id_format(example->id, esp_decoder_id_is_number(outputs->impressions), id, sizeof id);
     struct esp_example_record record = {
-        .impression_id = esp_bytes(id, id_size),
-        .impression_us = example->impression_us,
-        .click_us = example->click_us,
-        .install_us = example->install_us,
-        .due_us = example->due_us,
-        .stage = example->stage,
+        .impression_id = example->id,
+        .impression_time_us = example->impression_us,
+        .click_time_us = example->click_us,
+        .install_time_us = example->install_us,
+        .maturity_us = example->due_us,
+        .stage = (enum esp_example_stage)example->stage,
         .click = example->y,
         .install = example->z,
-        .install_known = example->stage != ESP_STAGE_CLICK,
         .weight = example->weight,
         .base_weight = example->base_weight,
         .holdout = example->holdout,

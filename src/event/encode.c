@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "core/varint.h"
 #include "event/avro_schema.h"
 #include "event/plan.h"
 

@@ -118,9 +118,6 @@ void esp_plan_check(const struct esp_plan *plan);
 ptrdiff_t esp_plan_run(const struct esp_plan *plan, struct esp_bytes bytes, struct esp_value *slots,
                        struct esp_value_scratch *scratch);
 
-/* Writes a zigzag varint of at most 10 bytes; returns its length. */
-size_t esp_varint_put(int64_t value, uint8_t bytes[10]);
-
 /* Reads a varint that is all of bytes. False: it is none. */
 bool esp_varint_get(struct esp_bytes bytes, int64_t *out);
 

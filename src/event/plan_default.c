@@ -4,6 +4,7 @@
  * Source: Avro 1.11 specification, "Complex Types": the table of field default values. A default
  * that its type cannot have is taken for no default.
  */
+#include "core/varint.h"
 #include "event/plan_build.h"
 
 #include <stdlib.h>

@@ -491,16 +491,6 @@ ptrdiff_t esp_plan_run(const struct esp_plan *plan, struct esp_bytes bytes, stru
     return at - begin;
 }
 
-size_t esp_varint_put(int64_t value, uint8_t bytes[10])
-{
-    uint64_t raw = ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
-    size_t n = 0;
-    for (; raw >= 0x80; raw >>= 7)
-        bytes[n++] = (uint8_t)(raw | 0x80);
-    bytes[n++] = (uint8_t)raw;
-    return n;
-}
-
 bool esp_varint_get(struct esp_bytes bytes, int64_t *out)
 {
     const uint8_t *end = bytes.data + bytes.size;

@@ -1,6 +1,7 @@
 /* container.c - see container.h. Walks a file block by block; writes headers. */
 #include "log/container.h"
 
+#include "core/varint.h"
 #include "log/container_parse.h"
 
 enum {
@@ -229,7 +230,8 @@ enum esp_status esp_container_next(struct esp_container *container, bool may_gro
 static enum esp_status put_text(struct esp_buf *buf, struct esp_bytes text, struct esp_error *err)
 {
     uint8_t size[10];
-    enum esp_status status = esp_buf_append(buf, size, esp_put_long(size, (int64_t)text.size), err);
+    enum esp_status status =
+        esp_buf_append(buf, size, esp_varint_put((int64_t)text.size, size), err);
     return status != ESP_OK ? status : esp_buf_append(buf, text.data, text.size, err);
 }
 
@@ -252,6 +254,6 @@ enum esp_status esp_container_put_header(struct esp_buf *buf, struct esp_bytes s
 size_t esp_container_put_block_head(uint8_t head[ESP_BLOCK_HEAD_MAX], int64_t n_records,
                                     size_t n_bytes)
 {
-    size_t n = esp_put_long(head, n_records);
-    return n + esp_put_long(head + n, (int64_t)n_bytes);
+    size_t n = esp_varint_put(n_records, head);
+    return n + esp_varint_put((int64_t)n_bytes, head + n);
 }

@@ -23,18 +23,6 @@ enum esp_parse esp_parse_long(struct esp_bytes bytes, size_t *at, int64_t *out)
     return ESP_PARSE_BAD;
 }
 
-size_t esp_put_long(uint8_t *at, int64_t value)
-{
-    uint64_t bits = ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
-    size_t n = 0;
-    while (bits >= 0x80) {
-        at[n++] = (uint8_t)(bits | 0x80);
-        bits >>= 7;
-    }
-    at[n++] = (uint8_t)bits;
-    return n;
-}
-
 /* A length and as many bytes. */
 static enum esp_parse parse_text(struct esp_bytes bytes, size_t *at, struct esp_bytes *out)
 {

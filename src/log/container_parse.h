@@ -27,7 +27,4 @@ enum esp_parse esp_parse_header(struct esp_bytes bytes, struct esp_container_hea
 enum esp_parse esp_parse_block_head(struct esp_bytes bytes, int64_t *n_records, size_t *n_bytes,
                                     size_t *head_bytes, const char **why);
 
-/* Writes an Avro long; returns its length, at most 10. */
-size_t esp_put_long(uint8_t *at, int64_t value);
-
 #endif
