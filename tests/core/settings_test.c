@@ -286,7 +286,8 @@ static void test_nearest(void)
         {"garce", "grace"},              /* two neighbours swapped are one slip */
         {"Grace", "grace"},              /* wrong case */
         {"at-end", "at_end"},
-        {"gr", NULL}, /* too short for a slip */
+        {"grxye", NULL}, /* two of five letters are more than a third */
+        {"gr", NULL},    /* too short for a slip */
         {"window", NULL},
         {"", NULL},
     };
