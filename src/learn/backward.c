@@ -8,7 +8,8 @@ static void zero_layer(const struct esp_dense *layer, float *grads)
 }
 
 /* One head down to the tower's last shared output (or its input): added to what dx holds if add. */
-static void backward_head(const struct esp_tower *tower, size_t h, const float *params, size_t S,
+static void backward_head(const struct esp_tower *tower, size_t h,
+                          const struct esp_weights *weights, size_t S,
                           const struct esp_activations *y, struct esp_activations *dy,
                           const float *x, bool x_is_relu, bool add, float *dx, float *grads)
 {
@@ -18,12 +19,12 @@ static void backward_head(const struct esp_tower *tower, size_t h, const float *
         float *d_in = i > 0 ? dy->head[h][i - 1] : dx;
         bool in_is_relu = i > 0 || x_is_relu;
         esp_product_backward_weights(layer, S, in, dy->head[h][i], grads);
-        esp_product_backward_input(layer, params, S, dy->head[h][i], in_is_relu ? in : NULL,
+        esp_product_backward_input(layer, weights, S, dy->head[h][i], in_is_relu ? in : NULL,
                                    i == 0 && add, d_in);
     }
 }
 
-void esp_backward_tower(const struct esp_tower *tower, const float *params, size_t S,
+void esp_backward_tower(const struct esp_tower *tower, const struct esp_weights *weights, size_t S,
                         const bool active[ESP_N_HEADS], const struct esp_activations *y,
                         struct esp_activations *dy, float *grads)
 {
@@ -35,7 +36,7 @@ void esp_backward_tower(const struct esp_tower *tower, const float *params, size
         if (!tower->has_head[h])
             continue;
         if (active[h]) {
-            backward_head(tower, h, params, S, y, dy, x, n > 0, add, dx, grads);
+            backward_head(tower, h, weights, S, y, dy, x, n > 0, add, dx, grads);
             add = true;
             continue;
         }
@@ -47,7 +48,8 @@ void esp_backward_tower(const struct esp_tower *tower, const float *params, size
         const float *in = i > 0 ? y->shared[i - 1] : y->x;
         float *d_in = i > 0 ? dy->shared[i - 1] : dy->x;
         esp_product_backward_weights(layer, S, in, dy->shared[i], grads);
-        esp_product_backward_input(layer, params, S, dy->shared[i], i > 0 ? in : NULL, false, d_in);
+        esp_product_backward_input(layer, weights, S, dy->shared[i], i > 0 ? in : NULL, false,
+                                   d_in);
     }
 }
 

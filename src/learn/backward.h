@@ -14,7 +14,7 @@
  *         and dy->x is filled
  * grads   a block laid out as the parameters; the tower's tensors are set, not added to
  */
-void esp_backward_tower(const struct esp_tower *tower, const float *params, size_t S,
+void esp_backward_tower(const struct esp_tower *tower, const struct esp_weights *weights, size_t S,
                         const bool active[ESP_N_HEADS], const struct esp_activations *y,
                         struct esp_activations *dy, float *grads);
 

@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "model/vectorised.h"
+
 /* One rule's constants for one step, in the precision of the loops. */
 struct rule {
     float rate; /* adam: bias correction included */
@@ -97,8 +99,8 @@ static struct rule make_rule(const struct esp_optimizer_config *config,
 
 /* The loops: w, g, G, m, v are (n) and do not overlap. */
 
-static inline void adagrad(const struct rule *rule, size_t n, float *restrict w,
-                           const float *restrict g, float *restrict G)
+ESP_INLINE void adagrad(const struct rule *rule, size_t n, float *restrict w,
+                        const float *restrict g, float *restrict G)
 {
     float rate = rule->rate, l2 = rule->l2, epsilon = rule->epsilon;
     for (size_t i = 0; i < n; i++) {
@@ -109,7 +111,7 @@ static inline void adagrad(const struct rule *rule, size_t n, float *restrict w,
     }
 }
 
-static inline void decay_accumulators(const struct rule *rule, size_t n, float *G)
+ESP_INLINE void decay_accumulators(const struct rule *rule, size_t n, float *G)
 {
     for (size_t i = 0; i < n; i++) {
         float decayed = G[i] * rule->decay;
@@ -117,8 +119,8 @@ static inline void decay_accumulators(const struct rule *rule, size_t n, float *
     }
 }
 
-static inline void adagrad_row_wise(const struct rule *rule, size_t n, float *restrict w,
-                                    float *restrict g, float *restrict G)
+ESP_INLINE void adagrad_row_wise(const struct rule *rule, size_t n, float *restrict w,
+                                 float *restrict g, float *restrict G)
 {
     float sum = 0;
     for (size_t i = 0; i < n; i++) {
@@ -131,15 +133,14 @@ static inline void adagrad_row_wise(const struct rule *rule, size_t n, float *re
         w[i] -= step * g[i];
 }
 
-static inline void sgd(const struct rule *rule, size_t n, float *restrict w,
-                       const float *restrict g)
+ESP_INLINE void sgd(const struct rule *rule, size_t n, float *restrict w, const float *restrict g)
 {
     for (size_t i = 0; i < n; i++)
         w[i] -= rule->rate * (g[i] + rule->l2 * w[i]);
 }
 
-static inline void adam(const struct rule *rule, size_t n, float *restrict w,
-                        const float *restrict g, float *restrict m, float *restrict v)
+ESP_INLINE void adam(const struct rule *rule, size_t n, float *restrict w, const float *restrict g,
+                     float *restrict m, float *restrict v)
 {
     for (size_t i = 0; i < n; i++) {
         float gi = g[i] + rule->l2 * w[i];
@@ -150,7 +151,7 @@ static inline void adam(const struct rule *rule, size_t n, float *restrict w,
 }
 
 /* Scales g so that its norm is at most clip. True: it was above. */
-static inline bool clip_norm(double clip, size_t n, float *g)
+ESP_INLINE bool clip_norm(double clip, size_t n, float *g)
 {
     if (clip == 0)
         return false;
@@ -166,9 +167,10 @@ static inline bool clip_norm(double clip, size_t n, float *g)
     return true;
 }
 
-bool esp_optimizer_step_dense(const struct esp_optimizer_config *config,
-                              const struct esp_step_time *time, size_t n, float *params,
-                              float *grads, struct esp_dense_state *state)
+ESP_VECTORISED bool esp_optimizer_step_dense(const struct esp_optimizer_config *config,
+                                             const struct esp_step_time *time, size_t n,
+                                             float *params, float *grads,
+                                             struct esp_dense_state *state)
 {
     struct rule rule = make_rule(config, time, state->steps + 1, state->stepped_us);
     bool clipped = clip_norm(config->clip, n, grads);
@@ -191,41 +193,41 @@ bool esp_optimizer_step_dense(const struct esp_optimizer_config *config,
 }
 
 /* One row: w, then its slots. The rule is this step's; what depends on the row is added here. */
-static inline void step_row(const struct esp_optimizer_config *config,
-                            const struct esp_step_time *time, const struct rule *step_rule,
-                            const struct esp_row_meta *meta, size_t D, float *w, float *g)
+ESP_INLINE void step_row(const struct esp_optimizer_config *config,
+                         const struct esp_step_time *time, const struct rule *step_rule,
+                         const struct esp_row_meta *meta, size_t D, float *w, float *g)
 {
-    struct rule rule = *step_rule;
-    bool lazy =
-        config->kind == ESP_ADAM || (config->kind == ESP_ADAGRAD && config->half_life_us > 0);
-    if (lazy)
-        rule = make_rule(config, time, (uint64_t)meta->steps + 1, meta->trained_us);
+    const struct rule *rule = step_rule;
+    struct rule own;
+    if (config->kind == ESP_ADAM || config->half_life_us > 0) {
+        own = make_rule(config, time, (uint64_t)meta->steps + 1, meta->trained_us);
+        rule = &own;
+    }
     switch (config->kind) {
     case ESP_ADAGRAD:
-        if (rule.decay < 1)
-            decay_accumulators(&rule, config->accumulator == ESP_ROW_WISE ? 1 : D, w + D);
+        if (rule->decay < 1)
+            decay_accumulators(rule, config->accumulator == ESP_ROW_WISE ? 1 : D, w + D);
         if (config->accumulator == ESP_ROW_WISE)
-            adagrad_row_wise(&rule, D, w, g, w + D);
+            adagrad_row_wise(rule, D, w, g, w + D);
         else
-            adagrad(&rule, D, w, g, w + D);
+            adagrad(rule, D, w, g, w + D);
         break;
     case ESP_SGD:
-        sgd(&rule, D, w, g);
+        sgd(rule, D, w, g);
         break;
     case ESP_ADAM:
-        adam(&rule, D, w, g, w + D, w + 2 * D);
+        adam(rule, D, w, g, w + D, w + 2 * D);
         break;
     }
 }
 
-uint64_t esp_optimizer_step_rows(const struct esp_optimizer_config *config,
-                                 const struct esp_step_time *time, struct esp_table *table,
-                                 size_t first, size_t n, float *grads)
+ESP_INLINE uint64_t step_rows(const struct esp_optimizer_config *config,
+                              const struct esp_step_time *time, struct esp_table *table, size_t D,
+                              size_t first, size_t n, float *grads)
 {
     enum { AHEAD = 8 };
     struct rule rule = make_rule(config, time, 1, INT64_MIN);
     uint64_t n_clipped = 0;
-    size_t D = table->width;
     for (size_t place = first; place < first + n; place++) {
         if (place + AHEAD < first + n) {
             const float *next = table->rows + table->touched[place + AHEAD] * table->stride;
@@ -234,11 +236,21 @@ uint64_t esp_optimizer_step_rows(const struct esp_optimizer_config *config,
         }
         uint32_t row = table->touched[place];
         struct esp_row_meta *meta = &table->meta[row];
-        float *w = table->rows + (size_t)row * table->stride, *g = grads + place * D;
+        float *w = table->rows + row * table->stride, *g = grads + place * D;
         n_clipped += clip_norm(config->clip, D, g);
         step_row(config, time, &rule, meta, D, w, g);
         meta->steps += meta->steps < UINT32_MAX - 1;
         meta->trained_us = time->now_us > meta->trained_us ? time->now_us : meta->trained_us;
     }
     return n_clipped;
+}
+
+ESP_VECTORISED uint64_t esp_optimizer_step_rows(const struct esp_optimizer_config *config,
+                                                const struct esp_step_time *time,
+                                                struct esp_table *table, size_t first, size_t n,
+                                                float *grads)
+{
+    if (table->width == ESP_USUAL_WIDTH)
+        return step_rows(config, time, table, ESP_USUAL_WIDTH, first, n, grads);
+    return step_rows(config, time, table, table->width, first, n, grads);
 }

@@ -48,9 +48,11 @@ static enum esp_status make_dense(struct esp_trainer *trainer, struct esp_error 
     size_t n = trainer->network.n_params;
     size_t n_slots = esp_optimizer_dense_slots(&trainer->config.dense);
     trainer->params = new_floats(n, 1);
+    trainer->packed = new_floats(trainer->network.n_packed, 1);
     trainer->slice_grads = new_floats(trainer->n_slices, n);
     trainer->slice_losses = calloc(trainer->n_slices, sizeof(*trainer->slice_losses));
-    bool failed = !trainer->params || !trainer->slice_grads || !trainer->slice_losses;
+    bool failed =
+        !trainer->params || !trainer->packed || !trainer->slice_grads || !trainer->slice_losses;
     for (size_t i = 0; i < n_slots; i++) {
         trainer->dense.slots[i] = new_floats(n, 1);
         failed |= !trainer->dense.slots[i];
@@ -60,6 +62,8 @@ static enum esp_status make_dense(struct esp_trainer *trainer, struct esp_error 
                         trainer->n_slices);
     trainer->dense.stepped_us = INT64_MIN;
     esp_network_draw(&trainer->network, trainer->config.seed, trainer->params);
+    esp_network_pack(&trainer->network, trainer->params, trainer->packed);
+    trainer->weights = (struct esp_weights){trainer->params, trainer->packed};
     for (size_t i = 0; i < n_slots; i++)
         for (size_t j = 0; j < n; j++)
             trainer->dense.slots[i][j] = esp_optimizer_slot_initial(&trainer->config.dense);
@@ -120,8 +124,9 @@ static enum esp_status check_config(const struct esp_model_config *config, struc
 {
     if (config->batch == 0 || config->batch > 65536)
         return esp_fail(err, ESP_ECONFIG, "batch: %zu; choose 1 to 65536", config->batch);
-    if (config->slice < 8 || config->slice > 1024)
-        return esp_fail(err, ESP_ECONFIG, "slice: %zu rows; choose 8 to 1024", config->slice);
+    if (config->slice < 8 || config->slice > 1024 || config->slice % 8 != 0)
+        return esp_fail(err, ESP_ECONFIG, "slice: %zu rows; choose a multiple of 8, 8 to 1024",
+                        config->slice);
     if (config->admit_after == 0)
         return esp_fail(err, ESP_ECONFIG, "admit_after: 0 sightings; 1 admits at once");
     if (!(config->init >= 0 && config->init <= 10))
@@ -173,6 +178,7 @@ void esp_trainer_release(struct esp_trainer *trainer)
         free(tower->dx);
     }
     free(trainer->params);
+    free(trainer->packed);
     free(trainer->dense.slots[0]);
     free(trainer->dense.slots[1]);
     free(trainer->memory);

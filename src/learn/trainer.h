@@ -36,10 +36,12 @@ struct esp_tower_rows {
 struct esp_trainer {
     struct esp_model_config config; /* name is NULL: the learner keeps it */
     struct esp_network network;
-    struct esp_pool *pool; /* borrowed */
-    double shift;          /* added to a in the loss: -ln r, or 0 */
-    size_t n_slices;       /* of a full batch */
-    float *params;         /* (n_params) */
+    struct esp_pool *pool;      /* borrowed */
+    double shift;               /* added to a in the loss: -ln r, or 0 */
+    size_t n_slices;            /* of a full batch */
+    float *params;              /* (n_params) */
+    float *packed;              /* (n_packed) the same weights, always up to date */
+    struct esp_weights weights; /* these two, for reading */
     struct esp_dense_state dense;
     struct esp_tower_rows towers[ESP_MAX_TOWERS];
     float *memory;                    /* of the workspaces */

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "learn/loss.h"
+#include "learn/spans.h"
 #include "learn/trainer.h"
 #include "learn/trainer_slice.h"
 
@@ -84,13 +85,13 @@ void esp_slice_forward(struct esp_trainer *trainer, const struct esp_feature_bat
                        size_t first, size_t n, size_t worker, float *logits)
 {
     const struct esp_network *network = &trainer->network;
-    size_t S = trainer->config.slice;
+    size_t S = esp_slice_rows(n);
     for (size_t t = 0; t < network->n_towers; t++) {
         const struct esp_tower *tower = &network->towers[t];
         struct esp_activations *y = &trainer->workspaces[worker].y[t];
         struct esp_table_view view = esp_table_view(&trainer->towers[t].table);
         esp_forward_gather(network, &view, features, trainer->towers[t].rows, first, n, S, y->x);
-        esp_forward_tower(tower, trainer->params, S, y);
+        esp_forward_tower(tower, &trainer->weights, S, y);
         for (size_t h = 0; h < ESP_N_HEADS; h++) {
             const float *column = y->head[h][tower->n_head - 1];
             for (size_t i = 0; tower->has_head[h] && i < n; i++)
@@ -104,10 +105,9 @@ static double slice_loss(const struct step_call *call, size_t first, size_t n,
                          struct esp_workspace *workspace)
 {
     const struct esp_trainer *trainer = call->trainer;
-    size_t S = trainer->config.slice;
     bool offset = trainer->config.correction == ESP_CORRECT_BY_OFFSET;
     double sum = 0;
-    for (size_t i = 0; i < S; i++) {
+    for (size_t i = 0; i < esp_slice_rows(n); i++) {
         double d_logits[ESP_N_HEADS] = {0};
         if (i < n) {
             const struct esp_row_info *info = &call->rows->infos[first + i];
@@ -140,8 +140,8 @@ static void learn_slice(void *context, size_t slice, size_t worker)
     struct esp_trainer *trainer = call->trainer;
     const struct esp_network *network = &trainer->network;
     struct esp_workspace *workspace = &trainer->workspaces[worker];
-    size_t S = trainer->config.slice, first = slice * S;
-    size_t n = call->rows->n - first < S ? call->rows->n - first : S;
+    size_t first = slice * trainer->config.slice, left = call->rows->n - first;
+    size_t n = left < trainer->config.slice ? left : trainer->config.slice, S = esp_slice_rows(n);
     esp_slice_forward(trainer, &call->rows->features, first, n, worker, call->logits);
     trainer->slice_losses[slice] = slice_loss(call, first, n, workspace);
 
@@ -158,55 +158,29 @@ static void learn_slice(void *context, size_t slice, size_t worker)
         for (size_t h = 0; h < ESP_N_HEADS; h++)
             active[h] = tower->has_head[h] && (terms & esp_terms_of_head(h));
         if (terms & trainer->towers[t].terms)
-            esp_backward_tower(tower, trainer->params, S, active, &workspace->y[t], dy, grads);
+            esp_backward_tower(tower, &trainer->weights, S, active, &workspace->y[t], dy, grads);
         else
             esp_backward_nothing(network, tower, S, dy->x, grads);
         dy->x = unused;
     }
 }
 
-/* 0 if all n are finite, else NaN: x * 0 is NaN for what is not, and the loop vectorises. */
-static float finiteness(const float *x, size_t n)
-{
-    float lanes[16] = {0};
-    size_t i = 0;
-    for (; i + 16 <= n; i += 16)
-        for (size_t j = 0; j < 16; j++)
-            lanes[j] += x[i + j] * 0.0F;
-    for (size_t j = 0; i < n; i++, j++)
-        lanes[j] += x[i] * 0.0F;
-    float sum = 0;
-    for (size_t j = 0; j < 16; j++)
-        sum += lanes[j];
-    return sum;
-}
-
 /* The dense gradient, in slice order, over B: into the first slice's block. True: it is finite. */
 static bool gather_dense(struct esp_trainer *trainer, size_t n_slices)
 {
     size_t n = trainer->network.n_params;
-    float *sum = trainer->slice_grads;
-    for (size_t s = 1; s < n_slices; s++) {
-        const float *grads = trainer->slice_grads + s * n;
-        for (size_t i = 0; i < n; i++)
-            sum[i] += grads[i];
-    }
-    float scale = 1.0F / (float)trainer->config.batch;
-    for (size_t i = 0; i < n; i++)
-        sum[i] *= scale;
-    return finiteness(sum, n) == 0;
+    for (size_t s = 1; s < n_slices; s++)
+        esp_span_add(trainer->slice_grads, trainer->slice_grads + s * n, n);
+    esp_span_scale(trainer->slice_grads, 1.0F / (float)trainer->config.batch, n);
+    return esp_span_is_finite(trainer->slice_grads, n);
 }
 
-/*
- * The touched rows' gradients, in label order. Places are numbered in the order of first use,
- * which is this loop's: a place that was not seen yet is the next one.
- */
+/* The touched rows' gradients, in label order. */
 static enum esp_status gather_rows(struct esp_trainer *trainer, struct esp_tower_rows *tower,
                                    const struct esp_rows *rows, bool *out_finite,
                                    struct esp_error *err)
 {
-    const struct esp_feature_batch *features = &rows->features;
-    size_t F = features->n_features, D = trainer->network.width;
+    size_t F = trainer->network.n_features, D = trainer->network.width;
     size_t ldx = esp_stride(trainer->network.n_input), n_seen = 0;
     void *grads = tower->row_grads;
     enum esp_status status = esp_array_grow(&grads, &tower->row_grad_capacity,
@@ -214,27 +188,13 @@ static enum esp_status gather_rows(struct esp_trainer *trainer, struct esp_tower
     tower->row_grads = grads;
     if (status != ESP_OK)
         return status;
-    for (size_t i = 0; i < rows->n; i++) {
-        if (!(rows->infos[i].terms & tower->terms))
-            continue;
-        for (size_t f = 0; f < F; f++) {
-            const float *dx = tower->dx + i * ldx + f * D;
-            for (size_t p = features->begin[i * F + f]; p < features->begin[i * F + f + 1]; p++) {
-                size_t place = tower->places[p];
-                float *sum = tower->row_grads + place * D;
-                float coefficient = features->coefficients[p];
-                if (place == n_seen)
-                    for (size_t d = 0; d < D; d++)
-                        sum[d] = coefficient * dx[d];
-                else
-                    for (size_t d = 0; d < D; d++)
-                        sum[d] += coefficient * dx[d];
-                n_seen += place == n_seen;
-            }
-        }
-    }
+    for (size_t i = 0; i < rows->n; i++)
+        if (rows->infos[i].terms & tower->terms)
+            n_seen =
+                esp_span_scatter(&rows->features.begin[i * F], F, D, rows->features.coefficients,
+                                 tower->places, tower->dx + i * ldx, tower->row_grads, n_seen);
     assert(n_seen == tower->table.n_touched);
-    *out_finite = finiteness(tower->row_grads, n_seen * D) == 0;
+    *out_finite = esp_span_is_finite(tower->row_grads, n_seen * D);
     return ESP_OK;
 }
 
@@ -264,6 +224,7 @@ static void update(struct esp_trainer *trainer, const struct esp_rows *rows,
     result->dense_clipped =
         esp_optimizer_step_dense(&trainer->config.dense, &time, trainer->network.n_params,
                                  trainer->params, trainer->slice_grads, &trainer->dense);
+    esp_network_pack(&trainer->network, trainer->params, trainer->packed);
     for (size_t t = 0; t < trainer->network.n_towers; t++) {
         struct update_call call = {trainer, &trainer->towers[t], time};
         size_t n_tasks = (call.tower->table.n_touched + UPDATE_ROWS - 1) / UPDATE_ROWS;

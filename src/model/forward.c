@@ -1,6 +1,8 @@
 /* forward.c - gathers embedding rows and runs a tower. See forward.h. */
 #include "model/forward.h"
 
+#include "model/vectorised.h"
+
 /* One visit of every array, in order: carving and sizing cannot disagree. memory NULL: size only.
  */
 static size_t visit(struct esp_activations *activations, const struct esp_network *network,
@@ -36,11 +38,12 @@ float *esp_activations_carve(struct esp_activations *activations, const struct e
     return memory + visit(activations, network, tower, S, memory);
 }
 
-void esp_forward_gather(const struct esp_network *network, const struct esp_table_view *view,
-                        const struct esp_feature_batch *batch, const uint32_t *rows, size_t first,
-                        size_t n, size_t S, float *x)
+ESP_INLINE void gather(size_t D, const struct esp_table_view *view,
+                       const struct esp_feature_batch *batch, const uint32_t *rows, size_t first,
+                       size_t n, float *restrict x, size_t ldx)
 {
-    size_t F = network->n_features, D = network->width, ldx = esp_stride(network->n_input);
+    size_t F = batch->n_features;
+    const float *restrict table = view->rows;
     for (size_t i = 0; i < n; i++)
         for (size_t f = 0; f < F; f++) {
             const uint32_t *begin = &batch->begin[(first + i) * F + f];
@@ -49,33 +52,45 @@ void esp_forward_gather(const struct esp_network *network, const struct esp_tabl
                 memset(sum, 0, D * sizeof(*sum));
                 continue;
             }
-            const float *row = view->rows + (size_t)rows[begin[0]] * view->stride;
+            const float *row = table + rows[begin[0]] * view->stride;
             float coefficient = batch->coefficients[begin[0]];
             for (size_t d = 0; d < D; d++)
                 sum[d] = coefficient * row[d];
             for (size_t p = begin[0] + 1; p < begin[1]; p++) {
-                row = view->rows + (size_t)rows[p] * view->stride;
+                row = table + rows[p] * view->stride;
                 coefficient = batch->coefficients[p];
                 for (size_t d = 0; d < D; d++)
                     sum[d] += coefficient * row[d];
             }
         }
+}
+
+ESP_VECTORISED void esp_forward_gather(const struct esp_network *network,
+                                       const struct esp_table_view *view,
+                                       const struct esp_feature_batch *batch, const uint32_t *rows,
+                                       size_t first, size_t n, size_t S, float *x)
+{
+    size_t ldx = esp_stride(network->n_input);
+    if (network->width == ESP_USUAL_WIDTH)
+        gather(ESP_USUAL_WIDTH, view, batch, rows, first, n, x, ldx);
+    else
+        gather(network->width, view, batch, rows, first, n, x, ldx);
     memset(x + n * ldx, 0, (S - n) * ldx * sizeof(*x));
 }
 
-void esp_forward_tower(const struct esp_tower *tower, const float *params, size_t S,
+void esp_forward_tower(const struct esp_tower *tower, const struct esp_weights *weights, size_t S,
                        struct esp_activations *activations)
 {
     const float *x = activations->x;
     for (size_t i = 0; i < tower->n_shared; i++) {
-        esp_product_forward(&tower->shared[i], params, S, x, true, activations->shared[i]);
+        esp_product_forward(&tower->shared[i], weights, S, x, true, activations->shared[i]);
         x = activations->shared[i];
     }
     for (size_t h = 0; h < ESP_N_HEADS; h++) {
         const float *in = x;
         for (size_t i = 0; tower->has_head[h] && i < tower->n_head; i++) {
             bool relu = i + 1 < tower->n_head;
-            esp_product_forward(&tower->head[h][i], params, S, in, relu, activations->head[h][i]);
+            esp_product_forward(&tower->head[h][i], weights, S, in, relu, activations->head[h][i]);
             in = activations->head[h][i];
         }
     }

@@ -37,7 +37,7 @@ void esp_forward_gather(const struct esp_network *network, const struct esp_tabl
                         size_t n, size_t S, float *x);
 
 /* All layers and heads of one tower, from x. */
-void esp_forward_tower(const struct esp_tower *tower, const float *params, size_t S,
+void esp_forward_tower(const struct esp_tower *tower, const struct esp_weights *weights, size_t S,
                        struct esp_activations *activations);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "core/hash.h"
+#include "model/product.h"
 
 static const char *const HEAD_NAMES[ESP_N_HEADS] = {"ctr", "cvr", "ctcvr"};
 
@@ -28,13 +29,15 @@ static void add_layer(struct esp_network *network, const char *name, size_t n_in
     out->n_out = n_out;
     out->weight = add_tensor(network, name, "weight", n_out, n_in);
     out->bias = add_tensor(network, name, "bias", n_out, 0);
+    out->packed = network->n_packed;
+    network->n_packed += esp_product_packed_floats(out);
 }
 
 static void add_tower(struct esp_network *network, const struct esp_network_config *config,
                       size_t t)
 {
     struct esp_tower *tower = &network->towers[t];
-    char name[ESP_TENSOR_NAME_SIZE / 2];
+    char name[ESP_LAYER_NAME_SIZE];
     size_t n_in = network->n_input;
     tower->n_shared = config->n_layers;
     for (size_t i = 0; i < config->n_layers; i++) {
@@ -123,5 +126,17 @@ void esp_network_draw(const struct esp_network *network, uint64_t seed, float *p
         for (size_t j = 0; j < tensor->n_rows * tensor->n_cols; j++)
             params[tensor->offset + j] =
                 deviation * esp_normal_of_bits(esp_mix64(base + tensor->offset + j));
+    }
+}
+
+void esp_network_pack(const struct esp_network *network, const float *params, float *packed)
+{
+    for (size_t t = 0; t < network->n_towers; t++) {
+        const struct esp_tower *tower = &network->towers[t];
+        for (size_t i = 0; i < tower->n_shared; i++)
+            esp_product_pack(&tower->shared[i], params, packed);
+        for (size_t h = 0; h < ESP_N_HEADS; h++)
+            for (size_t i = 0; tower->has_head[h] && i < tower->n_head; i++)
+                esp_product_pack(&tower->head[h][i], params, packed);
     }
 }

@@ -24,13 +24,15 @@ enum {
     ESP_MAX_TENSORS = 2 * ESP_MAX_TOWERS * (ESP_MAX_LAYERS + ESP_N_HEADS * (ESP_MAX_LAYERS + 1)),
     ESP_MAX_LAYER_WIDTH = 4096,
     ESP_MAX_INPUT_WIDTH = 65536, /* F*D */
-    ESP_TENSOR_NAME_SIZE = 32,
+    ESP_LAYER_NAME_SIZE = 56,
+    ESP_TENSOR_NAME_SIZE = 64,
 };
 
 struct esp_dense {
     size_t n_in, n_out;
     size_t weight; /* offset of W in the block, in floats */
     size_t bias;   /* offset of b */
+    size_t packed; /* offset of what esp_product_pack() makes of both, in a block of its own */
 };
 
 /* One net: its own embedding table, shared layers, one or more heads. */
@@ -56,6 +58,7 @@ struct esp_network {
     size_t n_towers;
     struct esp_tower towers[ESP_MAX_TOWERS];
     size_t n_params; /* floats of the block, gaps included */
+    size_t n_packed; /* floats of the packed block */
     size_t n_tensors;
     struct esp_tensor tensors[ESP_MAX_TENSORS]; /* in the order of the block */
 };
@@ -80,6 +83,13 @@ enum esp_status esp_network_init(struct esp_network *network,
  * params  (n_params)
  */
 void esp_network_draw(const struct esp_network *network, uint64_t seed, float *params);
+
+/*
+ * Copies the weights into the order in which the products read them; call when they have changed.
+ *
+ * packed  (n_packed), 64-byte aligned
+ */
+void esp_network_pack(const struct esp_network *network, const float *params, float *packed);
 
 /*
  * A number that is close to N(0, 1), from 64 random bits: the scaled sum of four uniforms of 16
