@@ -167,6 +167,7 @@ static enum esp_status check_outputs(const struct config *config, struct esp_log
 {
     struct output_topic topics[N_OUTPUT_TOPICS];
     outputs_topics(config, topics);
+    const char *label = "writes";
     for (size_t i = 0; i < N_OUTPUT_TOPICS; i++) {
         if (!topics[i].wanted)
             continue;
@@ -181,11 +182,12 @@ static enum esp_status check_outputs(const struct config *config, struct esp_log
             return status;
         bool made_later = config->options.files_root != NULL;
         *n_missing += n == 0 && !made && !made_later;
-        printf("%-14s topic %s%s\n", i == 0 || !topics[0].wanted ? "writes" : "", topics[i].name,
+        printf("%-14s topic %s%s\n", label, topics[i].name,
                made         ? ": made"
                : n > 0      ? ""
                : made_later ? ": made with its first record"
                             : ": missing; run again with --create-topics");
+        label = "";
     }
     return ESP_OK;
 }

@@ -211,25 +211,21 @@ static bool is_model_section(const char *section)
            (strncmp(section, "model ", 6) == 0 && section[6] != '\0');
 }
 
-/* Every section that is a model, each once, in the order of the file; none: one with defaults. */
+/* Every section that is a model, in the order of the file; none: one with the defaults. */
 static enum esp_status load_models(struct loader *loader, struct esp_error *err)
 {
     struct config *config = loader->config;
     const struct esp_ini *ini = &config->ini;
-    config->models = calloc(ini->n_entries + 1, sizeof *config->models);
+    config->models = calloc(ini->n_sections + 1, sizeof *config->models);
     if (config->models == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory");
     enum esp_status status = ESP_OK;
     size_t n_found = 0;
-    for (size_t i = 0; i < ini->n_entries; i++) {
-        const char *section = ini->entries[i].section;
-        bool seen = !is_model_section(section);
-        for (size_t j = 0; j < i && !seen; j++)
-            seen = strcmp(ini->entries[j].section, section) == 0;
-        if (seen)
+    for (size_t i = 0; i < ini->n_sections; i++) {
+        if (!is_model_section(ini->sections[i].name))
             continue;
         n_found++;
-        enum esp_status one = load_model(loader, section, err);
+        enum esp_status one = load_model(loader, ini->sections[i].name, err);
         status = status != ESP_OK ? status : one;
     }
     return n_found > 0 ? status : load_model(loader, "model", err);
