@@ -6,47 +6,7 @@
 
 #include "event/encode.h"
 
-#define BROKER_PATIENCE (60 * ESP_SECOND)
-
 enum { MAX_RECORD_BYTES = 4096, MAX_TOPIC_NAME = 256 };
-
-static void report_event(void *context, const struct esp_log_event *event)
-{
-    (void)context;
-    fprintf(stderr, "espalier-sim: %s\n", event->text);
-}
-
-static enum esp_status open_log(struct sim_outlet *outlet, struct esp_error *err)
-{
-    const struct sim_options *options = outlet->options;
-    if (options->root != NULL)
-        return esp_log_open_files(options->root, options->codec, report_event, NULL, &outlet->log,
-                                  err);
-    return esp_log_open_kafka(options->properties, options->n_properties, report_event, NULL,
-                              &outlet->log, err);
-}
-
-/* Makes the topic if it is missing and notes how many partitions it has. */
-static enum esp_status prepare_topic(struct sim_outlet *outlet, size_t topic, const char *name,
-                                     struct esp_error *err)
-{
-    static const char *const keep[] = {"retention.ms", "-1", NULL};
-    const struct sim_options *options = outlet->options;
-    size_t n = 0;
-    enum esp_status status = esp_log_partitions(outlet->log, name, BROKER_PATIENCE, &n, err);
-    if (status != ESP_OK)
-        return status;
-    if (n > 0 && options->root != NULL)
-        return esp_fail(err, ESP_ECONFIG,
-                        "%s/%s has events already; name an empty folder, or remove that one",
-                        options->root, name);
-    if (n == 0) {
-        n = (size_t)options->n_partitions;
-        status = esp_log_create_topic(outlet->log, name, n, keep, err);
-    }
-    outlet->n_partitions[topic] = (uint32_t)n;
-    return status;
-}
 
 static enum esp_status open_topic(struct sim_outlet *outlet, size_t topic, struct esp_error *err)
 {
@@ -55,7 +15,15 @@ static enum esp_status open_topic(struct sim_outlet *outlet, size_t topic, struc
         snprintf(name, sizeof name, "%s%s", outlet->options->prefix, sim_topic_names[topic]);
     if (length < 0 || (size_t)length >= sizeof name)
         return esp_fail(err, ESP_ECONFIG, "--prefix is too long; at most 200 characters");
-    enum esp_status status = prepare_topic(outlet, topic, name, err);
+    const struct destination *destination = &outlet->options->destination;
+    size_t n = 0;
+    bool was_there;
+    enum esp_status status = destination_topic(destination, outlet->log, name, &n, &was_there, err);
+    if (status == ESP_OK && was_there && destination->root != NULL)
+        status = esp_fail(err, ESP_ECONFIG,
+                          "%s/%s has events already; name an empty folder, or remove that one",
+                          destination->root, name);
+    outlet->n_partitions[topic] = (uint32_t)n;
     if (status == ESP_OK)
         status = esp_schema_fingerprint(sim_schemas[topic], strlen(sim_schemas[topic]),
                                         &outlet->fingerprints[topic], err);
@@ -74,7 +42,7 @@ enum esp_status sim_outlet_open(struct sim_outlet *outlet, const struct sim_opti
 {
     *outlet = (struct sim_outlet){.options = options};
     esp_buf_init(&outlet->record, MAX_RECORD_BYTES);
-    enum esp_status status = open_log(outlet, err);
+    enum esp_status status = destination_open(&options->destination, &outlet->log, err);
     for (size_t topic = 0; topic < SIM_N_TOPICS && status == ESP_OK; topic++)
         if (topic != SIM_TRUTH || !options->no_truth_topic)
             status = open_topic(outlet, topic, err);
@@ -102,17 +70,12 @@ uint32_t sim_outlet_partition(const struct sim_outlet *outlet, const struct sim_
     return esp_log_partition_of(esp_bytes(id, sizeof id), outlet->n_partitions[event->kind]);
 }
 
-/* Begins a record with its framing; files have none. */
-static enum esp_status put_framing(struct sim_outlet *outlet, size_t topic, struct esp_error *err)
+/* Empties the record and begins it with its framing. */
+static enum esp_status begin_record(struct sim_outlet *outlet, size_t topic, struct esp_error *err)
 {
     esp_buf_clear(&outlet->record);
-    if (outlet->options->root != NULL || outlet->options->framing == SIM_FRAMING_BARE)
-        return ESP_OK;
-    if (outlet->options->framing == SIM_FRAMING_SINGLE)
-        return esp_put_single_object(&outlet->record, outlet->fingerprints[topic], err);
-    uint32_t id = (uint32_t)(outlet->options->schema_id + topic);
-    uint8_t head[] = {0, (uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id};
-    return esp_put_raw(&outlet->record, esp_bytes(head, sizeof head), err);
+    return destination_put_framing(&outlet->options->destination, &outlet->record,
+                                   outlet->fingerprints[topic], topic, err);
 }
 
 static enum esp_status append(struct sim_outlet *outlet, size_t topic, uint64_t id,
@@ -130,13 +93,14 @@ enum esp_status sim_outlet_put(struct sim_outlet *outlet, const struct sim_journ
                                const struct sim_event *event, uint32_t partition,
                                struct esp_error *err)
 {
-    enum esp_status status = put_framing(outlet, event->kind, err);
+    enum esp_status status = begin_record(outlet, event->kind, err);
     if (status == ESP_OK)
         status = sim_put_event(&outlet->record, journey, event, err);
     if (status != ESP_OK)
         return status;
     /* A container's records must delimit themselves, so only a broker gets one that is cut off. */
-    if (event->damage == SIM_MALFORMED && outlet->options->root == NULL && journey->id % 2 == 0)
+    if (event->damage == SIM_MALFORMED && outlet->options->destination.root == NULL &&
+        journey->id % 2 == 0)
         outlet->record.size /= 2;
     return append(outlet, event->kind, journey->id, partition, event->due_us, err);
 }
@@ -146,7 +110,7 @@ enum esp_status sim_outlet_put_truth(struct sim_outlet *outlet, const struct sim
 {
     if (outlet->writers[SIM_TRUTH] == NULL)
         return ESP_OK;
-    enum esp_status status = put_framing(outlet, SIM_TRUTH, err);
+    enum esp_status status = begin_record(outlet, SIM_TRUTH, err);
     if (status == ESP_OK)
         status = sim_put_truth(&outlet->record, journey, err);
     if (status != ESP_OK)
@@ -162,6 +126,6 @@ enum esp_status sim_outlet_flush(struct sim_outlet *outlet, struct esp_error *er
     enum esp_status status = ESP_OK;
     for (size_t topic = 0; topic < SIM_N_TOPICS && status == ESP_OK; topic++)
         if (outlet->writers[topic] != NULL)
-            status = esp_log_flush(outlet->writers[topic], BROKER_PATIENCE, err);
+            status = esp_log_flush(outlet->writers[topic], DESTINATION_PATIENCE, err);
     return status;
 }

@@ -12,17 +12,13 @@
 
 #include "campaign.h"
 #include "core/version.h"
-#include "sim_records.h"
 
 #define MAX_SPAN (3650 * ESP_DAY)
 
 enum { N_NEW_ADS = 20 };
 
 enum {
-    KEY_PARTITIONS = 1000,
-    KEY_CODEC,
-    KEY_PREFIX,
-    KEY_FRAMING,
+    KEY_PREFIX = 1000,
     KEY_TRUTH,
     KEY_NO_TRUTH_TOPIC,
     KEY_RATE,
@@ -53,25 +49,14 @@ enum {
 };
 
 static const struct argp_option option_table[] = {
-    {0, 0, 0, 0, "Where to:", 1},
-    {"out", 'o', "WHERE", 0,
-     "files:DIR or kafka:HOST:PORT[,HOST:PORT...]; topics impressions, clicks, installs, truth", 0},
-    {"partitions", KEY_PARTITIONS, "N", 0,
-     "Partitions of topics that do not exist yet (4); a record's is murmur2 of its impression id, "
-     "as Java's producer chooses",
-     0},
-    {"property", 'X', "KEY=VALUE", 0, "A property of librdkafka; repeatable", 0},
-    {"codec", KEY_CODEC, "NAME", 0, "Codec of files: null, deflate (default: null)", 0},
-    {"prefix", KEY_PREFIX, "TEXT", 0, "Put before the names of the topics", 0},
-    {"framing", KEY_FRAMING, "HOW", 0,
-     "On a broker: bare (default), single (Avro single-object), or confluent:ID (ID for "
-     "impressions, the next for clicks, installs, truth)",
-     0},
+    {0, 0, 0, 0, "What is written:", 2},
+    {"prefix", KEY_PREFIX, "TEXT", 0,
+     "Put before the names of the topics: impressions, clicks, installs, truth", 0},
     {"truth", KEY_TRUTH, "FILE", 0,
      "The report of exact counts and best losses (default: DIR/truth.json; none for kafka)", 0},
     {"no-truth-topic", KEY_NO_TRUTH_TOPIC, 0, 0, "Do not write the topic truth", 0},
 
-    {0, 0, 0, 0, "How much and when:", 2},
+    {0, 0, 0, 0, "How much and when:", 3},
     {"impressions", 'n', "N", 0, "Impressions (100000); 0: without end, until SIGINT", 0},
     {"days", KEY_DAYS, "D", 0, "Days of event time that they fill (2)", 0},
     {"rate", KEY_RATE, "N", 0, "Instead of --days: impressions an hour, mean over a day", 0},
@@ -82,14 +67,14 @@ static const struct argp_option option_table[] = {
     {"realtime", KEY_REALTIME, "SPEED", 0,
      "Deliver by the wall clock, SPEED seconds of event time a second", 0},
 
-    {0, 0, 0, 0, "What is true:", 3},
+    {0, 0, 0, 0, "What is true:", 4},
     {"ctr", KEY_CTR, "RATE", 0, "Mean click rate (0.052)", 0},
     {"cvr", KEY_CVR, "RATE", 0, "Mean install rate of clicks (0.26)", 0},
     {"correlation", KEY_CORRELATION, "R", 0, "Of effects on click and install (0.5)", 0},
     {"effects", KEY_EFFECTS, "C,I", 0,
      "Deviations of a value's effect on the logits of click and install (0.46,0.30)", 0},
     {"fields", KEY_FIELDS, "PRESET", 0,
-     "full: 7 to 200,000 values a field (default); small: at most 500", 0},
+     "full: 6 to 200,000 values a field (default); small: at most 500", 0},
     {"new-ads", KEY_NEW_ADS, "AT[,SHARE]", 0,
      "From AT on (a share of the campaign, or a span such as 12h) 20 new creatives take SHARE "
      "(0.1) of the impressions",
@@ -99,7 +84,7 @@ static const struct argp_option option_table[] = {
     {"rate-drift", KEY_RATE_DRIFT, "FACTOR", 0,
      "The odds of click and install are multiplied by this every day", 0},
 
-    {0, 0, 0, 0, "What goes wrong (shares of events, 0 by default):", 4},
+    {0, 0, 0, 0, "What goes wrong (shares of events, 0 by default):", 5},
     {"disorder", KEY_DISORDER, "SPAN", 0, "Delivery is up to this late (30s)", 0},
     {"duplicates", KEY_DUPLICATES, "P", 0,
      "Events delivered twice; and clicks followed by a second click", 0},
@@ -112,7 +97,7 @@ static const struct argp_option option_table[] = {
     {"malformed", KEY_MALFORMED, "P", 0,
      "Records without an id, on a broker also ones that are cut off", 0},
 
-    {0, 0, 0, 0, "The join that the truth is told for:", 5},
+    {0, 0, 0, 0, "The join that the truth is told for:", 6},
     {"click-window", KEY_CLICK_WINDOW, "SPAN", 0, "W_c (1h)", 0},
     {"install-window", KEY_INSTALL_WINDOW, "SPAN", 0, "W_z (7d)", 0},
     {"grace", KEY_GRACE, "SPAN", 0, "Grace of the three topics (10m)", 0},
@@ -150,7 +135,6 @@ static const struct number {
     double low, high;
 } numbers[] = {
 #define FIELD(name) offsetof(struct raw_options, name)
-    {KEY_PARTITIONS, WHOLE, FIELD(options.n_partitions), 1, 10000},
     {'n', WHOLE, FIELD(options.n_impressions), 0, 0x1p48},
     {KEY_DAYS, REAL, FIELD(days), 1e-4, 3650},
     {KEY_RATE, REAL, FIELD(rate), 1e-3, 1e12},
@@ -203,15 +187,9 @@ static void set_real(struct raw_options *raw, const char *name, const char *text
 static void set_whole(struct raw_options *raw, const char *name, const char *text,
                       const struct number *number, uint64_t *out)
 {
-    char *end;
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 ||
-        (double)value < number->low || (double)value > number->high)
+    if (!scan_whole(text, (uint64_t)number->low, (uint64_t)number->high, out))
         esp_fail(&raw->error, ESP_ECONFIG, "--%s %s: give a whole number from %.0f to %.0f", name,
                  text, number->low, number->high);
-    else
-        *out = value;
 }
 
 static void set_span(struct raw_options *raw, const char *name, const char *text,
@@ -248,50 +226,6 @@ static bool set_number(struct raw_options *raw, int key, const char *text)
     else
         set_span(raw, option->name, text, number, field);
     return true;
-}
-
-static void set_out(struct raw_options *raw, const char *text)
-{
-    struct sim_options *options = &raw->options;
-    options->root = options->brokers = NULL;
-    if (strncmp(text, "files:", 6) == 0 && text[6] != '\0')
-        options->root = text + 6;
-    else if (strncmp(text, "kafka:", 6) == 0 && text[6] != '\0')
-        options->brokers = text + 6;
-    else
-        esp_fail(&raw->error, ESP_ECONFIG, "--out %s: give files:DIR or kafka:HOST:PORT", text);
-}
-
-/* Splits KEY=VALUE in place: argv may be written to. */
-static void add_property(struct raw_options *raw, char *text)
-{
-    struct sim_options *options = &raw->options;
-    char *equals = strchr(text, '=');
-    if (equals == NULL || equals == text) {
-        esp_fail(&raw->error, ESP_ECONFIG, "-X %s: give KEY=VALUE", text);
-    } else if (options->n_properties + 1 >= SIM_MAX_PROPERTIES) {
-        esp_fail(&raw->error, ESP_ECONFIG, "-X: at most %d properties", SIM_MAX_PROPERTIES - 1);
-    } else {
-        *equals = '\0';
-        options->properties[options->n_properties++] =
-            (struct esp_log_property){text, equals + 1, "-X"};
-    }
-}
-
-static void set_framing(struct raw_options *raw, const char *text)
-{
-    static const struct number ids = {.low = 0, .high = INT32_MAX - SIM_N_TOPICS};
-    struct sim_options *options = &raw->options;
-    if (strcmp(text, "bare") == 0) {
-        options->framing = SIM_FRAMING_BARE;
-    } else if (strcmp(text, "single") == 0) {
-        options->framing = SIM_FRAMING_SINGLE;
-    } else if (strncmp(text, "confluent:", 10) == 0) {
-        options->framing = SIM_FRAMING_CONFLUENT;
-        set_whole(raw, "framing confluent:ID, ID", text + 10, &ids, &options->schema_id);
-    } else {
-        esp_fail(&raw->error, ESP_ECONFIG, "--framing %s: give bare, single or confluent:ID", text);
-    }
 }
 
 static void set_start(struct raw_options *raw, const char *text)
@@ -341,20 +275,11 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     if (set_number(raw, key, text))
         return 0;
     switch (key) {
-    case 'o':
-        set_out(raw, text);
-        return 0;
-    case 'X':
-        add_property(raw, text);
-        return 0;
-    case KEY_CODEC:
-        options->codec = text;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &options->destination;
         return 0;
     case KEY_PREFIX:
         options->prefix = text;
-        return 0;
-    case KEY_FRAMING:
-        set_framing(raw, text);
         return 0;
     case KEY_TRUTH:
         options->truth_path = text;
@@ -448,19 +373,14 @@ static void resolve_new_ads(struct raw_options *raw)
 static void resolve(struct raw_options *raw)
 {
     struct sim_options *options = &raw->options;
-    if (options->root == NULL && options->brokers == NULL)
-        esp_fail(&raw->error, ESP_ECONFIG,
-                 "--out is missing; give --out files:DIR or --out kafka:HOST:PORT");
     resolve_time(raw);
     resolve_new_ads(raw);
     if (raw->wild)
         options->wild_us =
             options->span_us == ESP_TIME_END ? 10 * ESP_MINUTE : options->span_us / 2;
-    if (options->brokers != NULL)
-        options->properties[options->n_properties++] =
-            (struct esp_log_property){"bootstrap.servers", options->brokers, "--out"};
-    if (options->root != NULL && options->truth_path == NULL) {
-        if (asprintf(&options->default_truth_path, "%s/truth.json", options->root) < 0) {
+    const char *root = options->destination.root;
+    if (root != NULL && options->truth_path == NULL) {
+        if (asprintf(&options->default_truth_path, "%s/truth.json", root) < 0) {
             options->default_truth_path = NULL;
             esp_fail(&raw->error, ESP_ENOMEM, "out of memory");
         }
@@ -468,42 +388,43 @@ static void resolve(struct raw_options *raw)
     }
 }
 
+/* What holds where nothing is said. */
+static const struct sim_options defaults = {
+    .truth = {.seed = 1,
+              .ctr = 0.052,
+              .cvr = 0.26,
+              .click_effect = 0.46,
+              .install_effect = 0.30,
+              .correlation = 0.5,
+              .odds_a_day = 1},
+    .n_impressions = 100000,
+    .start_us = 19844 * ESP_DAY, /* 2024-05-01 */
+    .new_ads_us = ESP_TIME_END,
+    .wild_us = ESP_TIME_END,
+    .disorder_us = 30 * ESP_SECOND,
+    .click_window_us = ESP_HOUR,
+    .install_window_us = 7 * ESP_DAY,
+    .grace_us = 10 * ESP_MINUTE,
+    .window_us = ESP_HOUR,
+    .stop_after_us = ESP_TIME_END,
+    .prefix = "",
+};
+
 enum esp_status sim_options_parse(int argc, char **argv, struct sim_options *out,
                                   struct esp_error *err)
 {
+    static const struct argp_child children[] = {{&destination_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
-        .options = option_table, .parser = parse_option, .args_doc = "", .doc = doc};
-    struct raw_options raw = {
-        .options =
-            {
-                .truth = {.seed = 1,
-                          .ctr = 0.052,
-                          .cvr = 0.26,
-                          .click_effect = 0.46,
-                          .install_effect = 0.30,
-                          .correlation = 0.5,
-                          .odds_a_day = 1},
-                .n_impressions = 100000,
-                .start_us = 19844 * ESP_DAY, /* 2024-05-01 */
-                .new_ads_us = ESP_TIME_END,
-                .wild_us = ESP_TIME_END,
-                .new_ads_share = 0.1,
-                .disorder_us = 30 * ESP_SECOND,
-                .click_window_us = ESP_HOUR,
-                .install_window_us = 7 * ESP_DAY,
-                .grace_us = 10 * ESP_MINUTE,
-                .window_us = ESP_HOUR,
-                .stop_after_us = ESP_TIME_END,
-                .codec = "null",
-                .prefix = "",
-                .n_partitions = 4,
-            },
-    };
+        .options = option_table, .parser = parse_option, .doc = doc, .children = children};
+    struct raw_options raw = {.options = defaults};
+    destination_init(&raw.options.destination);
     argp_err_exit_status = EX_USAGE;
     argp_program_version = "espalier-sim " ESP_VERSION;
     if (argp_parse(&argp, argc, argv, 0, NULL, &raw) != 0)
         return esp_fail(err, ESP_ECONFIG, "the command line cannot be read");
     resolve(&raw);
+    if (raw.options.destination.error.status != ESP_OK)
+        raw.error = raw.options.destination.error;
     if (raw.error.status != ESP_OK) {
         sim_options_release(&raw.options);
         return esp_fail(err, raw.error.status, "%s", raw.error.text);

@@ -6,12 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "log/log.h"
+#include "../load/destination.h"
 #include "truth.h"
-
-enum sim_framing { SIM_FRAMING_BARE, SIM_FRAMING_SINGLE, SIM_FRAMING_CONFLUENT };
-
-enum { SIM_MAX_PROPERTIES = 32 };
 
 struct sim_options {
     struct sim_truth_config truth;
@@ -33,15 +29,8 @@ struct sim_options {
     double realtime;       /* seconds of event time a second of wall clock; 0: at once */
     int64_t stop_after_us; /* after the start: what is due later is not delivered; ESP_TIME_END */
 
-    const char *root;    /* files; NULL: kafka */
-    const char *brokers; /* kafka; NULL: files */
-    struct esp_log_property properties[SIM_MAX_PROPERTIES];
-    size_t n_properties;
-    const char *codec;
+    struct destination destination;
     const char *prefix; /* of topic names */
-    uint64_t n_partitions;
-    enum sim_framing framing; /* kafka only */
-    uint64_t schema_id;       /* confluent: of impressions; the others' follow */
     bool no_truth_topic;
     const char *truth_path;   /* NULL: no report file */
     char *default_truth_path; /* owned; where truth_path may point */

@@ -81,7 +81,7 @@ static enum esp_status make_wild(struct simulation *simulation, int64_t now_us,
             struct sim_journey wild = sim_wild_journey(simulation->options, number++, kind,
                                                        (int32_t)p, now_us, WILD_AHEAD_FAR);
             status = sim_event_queue_push(&simulation->queue, &wild, err);
-            if (status == ESP_OK && simulation->options->root == NULL) {
+            if (status == ESP_OK && simulation->options->destination.root == NULL) {
                 wild = sim_wild_journey(simulation->options, number++, kind, (int32_t)p, now_us,
                                         WILD_AHEAD_NEAR);
                 status = sim_event_queue_push(&simulation->queue, &wild, err);
