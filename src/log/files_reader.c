@@ -22,7 +22,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "log/container.h"
@@ -343,17 +342,10 @@ static enum esp_status check_end(struct files_reader *reader, struct esp_error *
     return ESP_OK;
 }
 
-static int64_t monotonic_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * ESP_SECOND + now.tv_nsec / 1000;
-}
-
 /* Waits a little, not beyond the deadline. Returns false once that has passed. */
 static bool wait_for_growth(int64_t deadline_us)
 {
-    int64_t left_us = deadline_us - monotonic_us();
+    int64_t left_us = deadline_us - esp_log_now_us();
     if (left_us <= 0)
         return false;
     int64_t left_ms = (left_us + 999) / 1000;
@@ -388,7 +380,7 @@ static enum esp_status files_reader_read(struct esp_log_reader *base, struct esp
         if (timeout_us <= 0)
             return ESP_OK;
         if (deadline_us == INT64_MIN)
-            deadline_us = monotonic_us() + timeout_us;
+            deadline_us = esp_log_now_us() + timeout_us;
         if (!wait_for_growth(deadline_us))
             return ESP_OK;
     }

@@ -2,6 +2,7 @@
 #include "log/log.h"
 
 #include <stdarg.h>
+#include <time.h>
 
 #include "log/log_ops.h"
 
@@ -21,6 +22,13 @@ void esp_log_say(const struct esp_log *log, enum esp_level_hint level, const cha
             *c = '?';
     }
     log->report(log->report_context, &(struct esp_log_event){level, line});
+}
+
+int64_t esp_log_now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * ESP_SECOND + now.tv_nsec / 1000;
 }
 
 /* Kafka's own rule, which also keeps a topic's folder inside its root. */

@@ -60,4 +60,7 @@ struct esp_log_writer {
 void esp_log_say(const struct esp_log *log, enum esp_level_hint level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* A clock for waits and rates only: us since some moment, never falls. */
+int64_t esp_log_now_us(void);
+
 #endif

@@ -1,6 +1,7 @@
 /* log_helper.c - see log_helper.h. */
 #include "log_helper.h"
 
+#include "core/varint.h"
 #include "log/container_parse.h"
 
 const char test_schema[] =
@@ -34,7 +35,7 @@ const struct esp_log_framer test_framer = {NULL, open_schema, skip_record};
 
 size_t test_record(uint8_t *out, size_t capacity, const void *content, size_t size)
 {
-    size_t n = esp_put_long(out, (int64_t)size);
+    size_t n = esp_varint_put((int64_t)size, out);
     g_assert_cmpuint(n + size, <=, capacity);
     memcpy(out + n, content, size);
     return n + size;

@@ -1,0 +1,74 @@
+/*
+ * kafka_log.h - the `kafka` log: librdkafka's handles and what its readers and writers share.
+ *
+ * One consumer handle serves all readers, metadata and topic creation; one producer handle, made
+ * with the first writer, serves all writers. librdkafka's own threads call back on log lines; all
+ * other callbacks run where a reader or writer polls.
+ */
+#ifndef ESP_LOG_KAFKA_LOG_H
+#define ESP_LOG_KAFKA_LOG_H
+
+#include <librdkafka/rdkafka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "log/log_ops.h"
+
+enum {
+    ESP_KAFKA_ERROR_SIZE = 512,
+    ESP_KAFKA_WAIT_MS = 30000, /* for an answer that a call cannot do without */
+    ESP_KAFKA_N_SAID = 64,
+};
+
+/* When a kind of report was last made. */
+struct esp_kafka_said {
+    uint64_t hash; /* of the kind; 0: free */
+    int64_t time_us;
+};
+
+struct esp_kafka_writer;
+
+struct esp_kafka_log {
+    struct esp_log log;
+    rd_kafka_t *consumer;             /* owned */
+    rd_kafka_conf_t *producer_conf;   /* owned; NULL once the producer was made from it */
+    rd_kafka_t *producer;             /* owned; NULL: none yet */
+    struct esp_kafka_writer *writers; /* all that were ever made: their messages may outlive them */
+    bool resets_offsets;              /* the user set auto.offset.reset */
+    bool says_all;                    /* the user set debug: every line is passed on */
+    atomic_uint_fast64_t n_link_faults; /* connections lost so far: an end is then unconfirmed */
+    pthread_mutex_t lock;               /* guards said, producer, producer_conf, writers */
+    struct esp_kafka_said said[ESP_KAFKA_N_SAID];
+};
+
+/* As esp_log_say(), but at most once a minute for lines of one kind. */
+void esp_kafka_say_rarely(struct esp_kafka_log *kafka, const char *kind, enum esp_level_hint level,
+                          const char *line);
+
+/* A timeout as librdkafka wants it: ms, rounded up, within int. */
+int esp_kafka_ms(int64_t timeout_us);
+
+/* The topic's number of partitions, 0: it does not exist. As esp_log_partitions(). */
+enum esp_status esp_kafka_partitions(struct esp_log *log, const char *topic, int64_t timeout_us,
+                                     size_t *out_n, struct esp_error *err);
+enum esp_status esp_kafka_create_topic(struct esp_log *log, const char *topic, size_t n_partitions,
+                                       const char *const *config, struct esp_error *err);
+enum esp_status esp_kafka_reader_new(struct esp_log *log, const char *topic, size_t partition,
+                                     int64_t offset, bool follow,
+                                     const struct esp_log_framer *framer,
+                                     struct esp_log_reader **out, struct esp_error *err);
+enum esp_status esp_kafka_writer_new(struct esp_log *log,
+                                     const struct esp_log_writer_config *config,
+                                     struct esp_log_writer **out, struct esp_error *err);
+
+/* Makes the producer if there is none. Errors: ESP_ECONFIG (properties that do not fit together).
+ */
+enum esp_status esp_kafka_need_producer(struct esp_kafka_log *kafka, struct esp_error *err);
+
+/* A message was delivered, or failed for good. librdkafka's callback, where somebody polls. */
+void esp_kafka_delivered(rd_kafka_t *producer, const rd_kafka_message_t *message, void *opaque);
+
+/* Frees what esp_log_writer_free() had to keep. The producer is gone. */
+void esp_kafka_writers_free(struct esp_kafka_log *kafka);
+
+#endif

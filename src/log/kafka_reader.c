@@ -1,0 +1,338 @@
+/*
+ * kafka_reader.c - reads one partition of a topic.
+ *
+ * Each reader is given its partition by an incremental assignment of the shared consumer, and
+ * polls a queue of its own; the library fetches ahead until that queue is full, so a reader that
+ * is not read pauses by itself. No group is joined and no offset of a group is read.
+ *
+ * The end is what a broker confirms: the library's end-of-partition event, which also comes where
+ * the last offsets hold no record (compacted ones, markers of transactions). Once a connection was
+ * lost, an end that was seen before counts no more until a broker has confirmed it again.
+ *
+ * INVARIANTS
+ *  (1) Offsets of records given rise.
+ *  (2) messages[0 .. n_messages) are what the last call lent to its caller.
+ */
+#include "core/buf.h"
+#include "log/kafka_log.h"
+
+enum { CONFIRM_MS = 500 }; /* a wait for a broker's word on an end that was confirmed before */
+
+struct kafka_reader {
+    struct esp_log_reader reader;
+    struct esp_kafka_log *kafka;
+    char *topic; /* owned */
+    int32_t partition;
+    bool follow;
+    bool is_assigned;
+    bool is_at_end;
+    uint64_t n_faults_at_end;      /* the log's n_link_faults when the end was confirmed */
+    int64_t end;                   /* a bounded reader's: offsets from here on are not given */
+    rd_kafka_queue_t *queue;       /* owned */
+    rd_kafka_message_t **messages; /* capacity of them, owned */
+    size_t n_messages, capacity;
+    struct esp_log_reader_stats stats;
+};
+
+static void give_back(struct kafka_reader *reader)
+{
+    for (size_t i = 0; i < reader->n_messages; i++)
+        rd_kafka_message_destroy(reader->messages[i]);
+    reader->n_messages = 0;
+}
+
+/* Takes the partition from the consumer, which stops fetching it. */
+static void unassign(struct kafka_reader *reader)
+{
+    if (!reader->is_assigned)
+        return;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, reader->topic, reader->partition);
+    rd_kafka_error_t *error = rd_kafka_incremental_unassign(reader->kafka->consumer, list);
+    if (error != NULL)
+        rd_kafka_error_destroy(error);
+    rd_kafka_topic_partition_list_destroy(list);
+    reader->is_assigned = false;
+}
+
+static void kafka_reader_free(struct esp_log_reader *base)
+{
+    struct kafka_reader *reader = (struct kafka_reader *)base;
+    give_back(reader);
+    unassign(reader);
+    if (reader->queue != NULL)
+        rd_kafka_queue_destroy(reader->queue);
+    free(reader->messages);
+    free(reader->topic);
+    free(reader);
+}
+
+/* The gap between what is wanted and what the broker has, for a person. */
+static enum esp_status fail_gap(const struct kafka_reader *reader, int64_t wanted,
+                                struct esp_error *err)
+{
+    int64_t low = -1, high = -1;
+    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
+        reader->kafka->consumer, reader->topic, reader->partition, &low, &high, ESP_KAFKA_WAIT_MS);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return esp_fail(err, ESP_EDATA, "%s [%d]: offset %lld is no longer there", reader->topic,
+                        reader->partition, (long long)wanted);
+    return esp_fail(err, ESP_EDATA,
+                    "%s [%d]: offset %lld is wanted, but the broker has %lld to %lld: its "
+                    "retention has removed records, or the topic was made anew",
+                    reader->topic, reader->partition, (long long)wanted, (long long)low,
+                    (long long)high);
+}
+
+/* An event of the queue that is no record. */
+static enum esp_status take_event(struct kafka_reader *reader, const rd_kafka_message_t *message,
+                                  struct esp_error *err)
+{
+    switch (message->err) {
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+        reader->is_at_end = true;
+        reader->n_faults_at_end = atomic_load(&reader->kafka->n_link_faults);
+        reader->stats.end_offset = message->offset;
+        if (reader->stats.next_offset < message->offset)
+            reader->stats.next_offset = message->offset;
+        return ESP_OK;
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+        return fail_gap(reader, reader->stats.next_offset, err);
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR__FATAL:
+        return esp_fail(err, ESP_EBROKER, "%s [%d]: %s", reader->topic, reader->partition,
+                        rd_kafka_message_errstr(message));
+    default: /* the library goes on by itself */
+        esp_kafka_say_rarely(reader->kafka, rd_kafka_err2name(message->err), ESP_LOG_PROBLEM,
+                             rd_kafka_message_errstr(message));
+        return ESP_OK;
+    }
+}
+
+static int64_t log_time_of(const rd_kafka_message_t *message)
+{
+    rd_kafka_timestamp_type_t type;
+    int64_t ms = rd_kafka_message_timestamp(message, &type);
+    if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || ms < 0)
+        return ESP_TIME_NONE;
+    return ms < INT64_MAX / ESP_MS ? ms * ESP_MS : INT64_MAX / ESP_MS * ESP_MS;
+}
+
+static void fill_record(struct esp_record *record, const rd_kafka_message_t *message)
+{
+    *record = (struct esp_record){
+        .key = {message->key, message->key_len},
+        .value = {message->payload, message->len},
+        .offset = message->offset,
+        .log_time_us = log_time_of(message),
+        .schema = NULL,
+    };
+}
+
+/* Turns the messages that were just taken off the queue into records. */
+static enum esp_status take_messages(struct kafka_reader *reader, struct esp_record *records,
+                                     size_t *out_n, struct esp_error *err)
+{
+    enum esp_status status = ESP_OK;
+    size_t n = 0;
+    for (size_t i = 0; i < reader->n_messages && status == ESP_OK; i++) {
+        const rd_kafka_message_t *message = reader->messages[i];
+        if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            status = take_event(reader, message, err);
+            continue;
+        }
+        reader->is_at_end = false;
+        if (message->offset >= reader->end) {
+            reader->stats.next_offset = reader->end;
+            break;
+        }
+        fill_record(&records[n++], message);
+        reader->stats.bytes += message->len;
+        reader->stats.next_offset = message->offset + 1;
+    }
+    reader->stats.records += n;
+    *out_n = n;
+    return status;
+}
+
+/* True if the end that was seen is one still, as far as brokers say. */
+static bool is_end_confirmed(struct kafka_reader *reader, int64_t timeout_us)
+{
+    uint64_t n_faults = atomic_load(&reader->kafka->n_link_faults);
+    if (!reader->is_at_end || n_faults == reader->n_faults_at_end)
+        return reader->is_at_end;
+    int wait_ms = esp_kafka_ms(timeout_us);
+    int64_t low = 0, high = 0;
+    if (rd_kafka_query_watermark_offsets(
+            reader->kafka->consumer, reader->topic, reader->partition, &low, &high,
+            wait_ms < CONFIRM_MS ? wait_ms : CONFIRM_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return false;
+    if (high <= reader->stats.next_offset)
+        reader->n_faults_at_end = n_faults;
+    else
+        reader->is_at_end = false;
+    return reader->is_at_end;
+}
+
+static enum esp_status make_room(struct kafka_reader *reader, size_t capacity,
+                                 struct esp_error *err)
+{
+    void *array = reader->messages;
+    enum esp_status status =
+        esp_array_grow(&array, &reader->capacity, capacity, sizeof(rd_kafka_message_t *), err);
+    reader->messages = array;
+    return status;
+}
+
+/* Takes what is in the queue; waits for the first only, as the library would for all of them. */
+static void poll_queue(struct kafka_reader *reader, size_t capacity, int64_t timeout_us)
+{
+    ssize_t n = rd_kafka_consume_batch_queue(reader->queue, 0, reader->messages, capacity);
+    if (n <= 0) {
+        rd_kafka_poll(reader->kafka->consumer, 0); /* errors of the handle, answers to commits */
+        if (timeout_us > 0)
+            n = rd_kafka_consume_batch_queue(reader->queue, esp_kafka_ms(timeout_us),
+                                             reader->messages, 1);
+        if (n == 1 && capacity > 1) {
+            ssize_t more =
+                rd_kafka_consume_batch_queue(reader->queue, 0, reader->messages + 1, capacity - 1);
+            n += more > 0 ? more : 0;
+        }
+    }
+    reader->n_messages = n > 0 ? (size_t)n : 0;
+}
+
+static enum esp_status kafka_reader_read(struct esp_log_reader *base, struct esp_record *records,
+                                         size_t capacity, int64_t timeout_us, size_t *out_n,
+                                         enum esp_log_position *out_position, struct esp_error *err)
+{
+    struct kafka_reader *reader = (struct kafka_reader *)base;
+    give_back(reader);
+    if (reader->stats.next_offset >= reader->end) {
+        unassign(reader);
+        *out_position = ESP_LOG_ENDED;
+        return ESP_OK;
+    }
+    enum esp_status status = make_room(reader, capacity, err);
+    if (status != ESP_OK)
+        return status;
+    poll_queue(reader, capacity, timeout_us);
+    status = take_messages(reader, records, out_n, err);
+    if (status != ESP_OK)
+        return status;
+    if (reader->stats.next_offset >= reader->end) {
+        *out_position = ESP_LOG_ENDED;
+        unassign(reader);
+    } else if (reader->follow && is_end_confirmed(reader, timeout_us)) {
+        *out_position = ESP_LOG_AT_END;
+    }
+    return ESP_OK;
+}
+
+static void kafka_reader_stats(const struct esp_log_reader *base, struct esp_log_reader_stats *out)
+{
+    const struct kafka_reader *reader = (const struct kafka_reader *)base;
+    *out = reader->stats;
+    int64_t low = 0, high = 0;
+    if (!reader->follow)
+        out->end_offset = reader->end;
+    else if (rd_kafka_get_watermark_offsets(reader->kafka->consumer, reader->topic,
+                                            reader->partition, &low,
+                                            &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+             high > out->end_offset)
+        out->end_offset = high;
+}
+
+static void kafka_reader_commit(struct esp_log_reader *base)
+{
+    struct kafka_reader *reader = (struct kafka_reader *)base;
+    if (reader->stats.next_offset < 0)
+        return;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, reader->topic, reader->partition)->offset =
+        reader->stats.next_offset;
+    rd_kafka_commit(reader->kafka->consumer, list, 1); /* on_commit() tells of failures */
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+static const struct esp_log_reader_ops reader_ops = {
+    .free = kafka_reader_free,
+    .read = kafka_reader_read,
+    .stats = kafka_reader_stats,
+    .commit = kafka_reader_commit,
+};
+
+/* Compares what is wanted with what the broker has, and notes where a bounded reader ends. */
+static enum esp_status find_bounds(struct kafka_reader *reader, int64_t offset,
+                                   struct esp_error *err)
+{
+    int64_t low = 0, high = 0;
+    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
+        reader->kafka->consumer, reader->topic, reader->partition, &low, &high, ESP_KAFKA_WAIT_MS);
+    rd_kafka_poll(reader->kafka->consumer, 0); /* serves reports */
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return esp_fail(err, ESP_EBROKER, "%s [%d]: its offsets cannot be had: %s", reader->topic,
+                        reader->partition, rd_kafka_err2str(code));
+    bool is_gap = offset != ESP_OFFSET_EARLIEST && (offset < low || offset > high);
+    if (is_gap && !reader->kafka->resets_offsets)
+        return fail_gap(reader, offset, err);
+    reader->stats.next_offset = offset == ESP_OFFSET_EARLIEST ? low : offset;
+    reader->stats.end_offset = high;
+    reader->end = reader->follow ? INT64_MAX : high;
+    return ESP_OK;
+}
+
+static enum esp_status assign(struct kafka_reader *reader, int64_t offset, struct esp_error *err)
+{
+    rd_kafka_t *consumer = reader->kafka->consumer;
+    reader->queue = rd_kafka_queue_get_partition(consumer, reader->topic, reader->partition);
+    if (reader->queue == NULL)
+        return esp_fail(err, ESP_EBROKER, "%s [%d]: no queue", reader->topic, reader->partition);
+    rd_kafka_queue_forward(reader->queue, NULL); /* records come here, not to the handle's queue */
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, reader->topic, reader->partition)->offset =
+        offset == ESP_OFFSET_EARLIEST ? RD_KAFKA_OFFSET_BEGINNING : offset;
+    rd_kafka_error_t *error = rd_kafka_incremental_assign(consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (error == NULL) {
+        reader->is_assigned = true;
+        return ESP_OK;
+    }
+    enum esp_status status = esp_fail(err, ESP_EBROKER, "%s [%d]: %s", reader->topic,
+                                      reader->partition, rd_kafka_error_string(error));
+    rd_kafka_error_destroy(error);
+    return status;
+}
+
+enum esp_status esp_kafka_reader_new(struct esp_log *log, const char *topic, size_t partition,
+                                     int64_t offset, bool follow,
+                                     const struct esp_log_framer *framer,
+                                     struct esp_log_reader **out, struct esp_error *err)
+{
+    (void)framer;
+    struct kafka_reader *reader = calloc(1, sizeof *reader);
+    char *copy = strdup(topic);
+    if (reader == NULL || copy == NULL) {
+        free(reader);
+        free(copy);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a reader");
+    }
+    reader->reader.ops = &reader_ops;
+    reader->kafka = (struct esp_kafka_log *)log;
+    reader->topic = copy;
+    reader->partition = (int32_t)partition;
+    reader->follow = follow;
+    enum esp_status status = find_bounds(reader, offset, err);
+    if (status == ESP_OK && reader->stats.next_offset < reader->end)
+        status = assign(reader, offset, err);
+    if (status != ESP_OK) {
+        kafka_reader_free(&reader->reader);
+        return status;
+    }
+    *out = &reader->reader;
+    return ESP_OK;
+}

@@ -1,0 +1,203 @@
+/*
+ * kafka_writer.c - appends to a topic through the shared, idempotent producer.
+ *
+ * A message belongs to its writer until the library reports it as delivered or failed, which may
+ * be after the writer was freed: a writer's memory is therefore kept until its log is freed.
+ * Reports are served by whichever writer polls, on whichever thread that is.
+ */
+#include "log/kafka_log.h"
+
+enum {
+    FULL_WAIT_MS = 100, /* a wait for room in the library's queue */
+    FLUSH_STEP_MS = 100,
+    POLL_EVERY = 256, /* appends between looks at delivery reports */
+};
+
+#define FOREVER_US (365 * ESP_DAY)
+
+struct esp_kafka_writer {
+    struct esp_log_writer writer;
+    struct esp_kafka_log *kafka;
+    char *topic; /* owned */
+    size_t n_partitions;
+    size_t next_round_robin;
+    size_t n_unpolled;                  /* appends since the last poll */
+    atomic_uint_fast64_t n_outstanding; /* appended, not yet delivered or failed */
+    atomic_bool has_failed;             /* `failed` is set and final */
+    struct esp_error failed;       /* the first failure; guarded by the log's lock until then */
+    struct esp_kafka_writer *next; /* in the log's list */
+};
+
+/* Notes the first failure. */
+static void fail_writer(struct esp_kafka_writer *writer, const char *why)
+{
+    pthread_mutex_lock(&writer->kafka->lock);
+    if (!atomic_load(&writer->has_failed)) {
+        esp_fail(&writer->failed, ESP_EBROKER, "%s: a record was not delivered: %s", writer->topic,
+                 why);
+        atomic_store(&writer->has_failed, true);
+    }
+    pthread_mutex_unlock(&writer->kafka->lock);
+}
+
+void esp_kafka_delivered(rd_kafka_t *producer, const rd_kafka_message_t *message, void *opaque)
+{
+    (void)producer, (void)opaque;
+    struct esp_kafka_writer *writer = message->_private;
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+        fail_writer(writer, rd_kafka_err2str(message->err));
+    atomic_fetch_sub(&writer->n_outstanding, 1);
+}
+
+static enum esp_status check_failed(struct esp_kafka_writer *writer, struct esp_error *err)
+{
+    if (!atomic_load(&writer->has_failed))
+        return ESP_OK;
+    return esp_fail(err, writer->failed.status, "%s", writer->failed.text);
+}
+
+/* Its memory stays with the log: messages that are under way point to it. */
+static void kafka_writer_free(struct esp_log_writer *base)
+{
+    (void)base;
+}
+
+void esp_kafka_writers_free(struct esp_kafka_log *kafka)
+{
+    while (kafka->writers != NULL) {
+        struct esp_kafka_writer *writer = kafka->writers;
+        kafka->writers = writer->next;
+        free(writer->topic);
+        free(writer);
+    }
+}
+
+/* One attempt. RD_KAFKA_RESP_ERR__QUEUE_FULL: try again. */
+static rd_kafka_resp_err_t produce(struct esp_kafka_writer *writer, int32_t partition,
+                                   struct esp_bytes key, struct esp_bytes value,
+                                   int64_t log_time_us)
+{
+    rd_kafka_vu_t parts[] = {
+        {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = writer->topic},
+        {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = partition},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_KEY,
+         .u.mem = {(void *)(uintptr_t)key.data, key.data == NULL ? 0 : key.size}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE,
+         .u.mem = {(void *)(uintptr_t)value.data, value.data == NULL ? 0 : value.size}},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = writer},
+        {.vtype = RD_KAFKA_VTYPE_TIMESTAMP,
+         .u.i64 = log_time_us == ESP_TIME_NONE ? 0 /* now */ : log_time_us / ESP_MS},
+    };
+    rd_kafka_error_t *error =
+        rd_kafka_produceva(writer->kafka->producer, parts, sizeof parts / sizeof *parts);
+    if (error == NULL)
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
+        fail_writer(writer, rd_kafka_error_string(error));
+    rd_kafka_error_destroy(error);
+    return code;
+}
+
+static enum esp_status kafka_append(struct esp_log_writer *base, int32_t partition,
+                                    struct esp_bytes key, struct esp_bytes value,
+                                    int64_t log_time_us, struct esp_error *err)
+{
+    struct esp_kafka_writer *writer = (struct esp_kafka_writer *)base;
+    enum esp_status status = check_failed(writer, err);
+    if (status != ESP_OK)
+        return status;
+    if (partition >= 0 && (size_t)partition >= writer->n_partitions)
+        return esp_fail(err, ESP_EINVAL, "%s has %zu partitions, no partition %ld", writer->topic,
+                        writer->n_partitions, (long)partition);
+    int32_t target = partition;
+    if (partition == ESP_PARTITION_BY_KEY && key.size > 0)
+        target = RD_KAFKA_PARTITION_UA; /* the library's murmur2_random */
+    else if (partition == ESP_PARTITION_BY_KEY)
+        target = (int32_t)(writer->next_round_robin++ % writer->n_partitions);
+    atomic_fetch_add(&writer->n_outstanding, 1);
+    rd_kafka_resp_err_t code;
+    while ((code = produce(writer, target, key, value, log_time_us)) ==
+           RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+        rd_kafka_poll(writer->kafka->producer, FULL_WAIT_MS);
+        if (atomic_load(&writer->has_failed))
+            break;
+    }
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        atomic_fetch_sub(&writer->n_outstanding, 1);
+        return check_failed(writer, err);
+    }
+    if (++writer->n_unpolled >= POLL_EVERY) {
+        writer->n_unpolled = 0;
+        rd_kafka_poll(writer->kafka->producer, 0);
+    }
+    return ESP_OK;
+}
+
+static enum esp_status kafka_flush(struct esp_log_writer *base, int64_t timeout_us,
+                                   struct esp_error *err)
+{
+    struct esp_kafka_writer *writer = (struct esp_kafka_writer *)base;
+    int64_t end_us = esp_log_now_us() + (timeout_us < FOREVER_US ? timeout_us : FOREVER_US);
+    rd_kafka_poll(writer->kafka->producer, 0);
+    while (atomic_load(&writer->n_outstanding) > 0) {
+        int64_t left_us = end_us - esp_log_now_us();
+        if (left_us <= 0)
+            break;
+        /* Of all writers; lingers no more. Serves delivery reports. */
+        rd_kafka_flush(writer->kafka->producer,
+                       left_us < FLUSH_STEP_MS * ESP_MS ? esp_kafka_ms(left_us) : FLUSH_STEP_MS);
+    }
+    enum esp_status status = check_failed(writer, err);
+    uint64_t n_left = atomic_load(&writer->n_outstanding);
+    if (status == ESP_OK && n_left > 0)
+        status = esp_fail(err, ESP_EBROKER, "%s: %llu records were not acknowledged in time",
+                          writer->topic, (unsigned long long)n_left);
+    return status;
+}
+
+static const struct esp_log_writer_ops writer_ops = {
+    .free = kafka_writer_free,
+    .append = kafka_append,
+    .flush = kafka_flush,
+};
+
+enum esp_status esp_kafka_writer_new(struct esp_log *log,
+                                     const struct esp_log_writer_config *config,
+                                     struct esp_log_writer **out, struct esp_error *err)
+{
+    struct esp_kafka_log *kafka = (struct esp_kafka_log *)log;
+    size_t n_partitions = 0;
+    enum esp_status status =
+        esp_kafka_partitions(log, config->topic, ESP_KAFKA_WAIT_MS * ESP_MS, &n_partitions, err);
+    if (status == ESP_OK && n_partitions == 0)
+        status =
+            esp_fail(err, ESP_ECONFIG, "topic %s does not exist; create it first", config->topic);
+    if (status != ESP_OK)
+        return status;
+    struct esp_kafka_writer *writer = calloc(1, sizeof *writer);
+    char *topic = strdup(config->topic);
+    if (writer == NULL || topic == NULL) {
+        free(writer);
+        free(topic);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a writer");
+    }
+    writer->writer.ops = &writer_ops;
+    writer->kafka = kafka;
+    writer->topic = topic;
+    writer->n_partitions = n_partitions;
+    pthread_mutex_lock(&kafka->lock);
+    status = esp_kafka_need_producer(kafka, err);
+    if (status == ESP_OK) {
+        writer->next = kafka->writers;
+        kafka->writers = writer;
+        *out = &writer->writer;
+    }
+    pthread_mutex_unlock(&kafka->lock);
+    if (status != ESP_OK) {
+        free(topic);
+        free(writer);
+    }
+    return status;
+}

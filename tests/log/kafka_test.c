@@ -1,0 +1,302 @@
+/* kafka_test.c - the kafka log against a real broker, which ESPALIER_TEST_BROKER names. */
+#include "broker_helper.h"
+
+#define TIMEOUT (30 * ESP_SECOND)
+
+static const char *broker;
+
+struct fixture {
+    struct test_reports reports;
+    struct esp_log *log;
+};
+
+static void set_up(struct fixture *fixture, gconstpointer more)
+{
+    test_reports_init(&fixture->reports);
+    fixture->log = test_kafka_open(broker, more, &fixture->reports);
+}
+
+static void tear_down(struct fixture *fixture, gconstpointer more)
+{
+    (void)more;
+    esp_log_free(fixture->log);
+    test_reports_release(&fixture->reports);
+}
+
+static void flush(struct esp_log_writer *writer)
+{
+    struct esp_error err = {0};
+    if (esp_log_flush(writer, TIMEOUT, &err) != ESP_OK)
+        g_test_fail_printf("%s", err.text);
+}
+
+/* Every partition gives what was put into it, in order, and ends. */
+static void test_round_trip(struct fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    enum { N = 30000, N_PARTITIONS = 3 };
+    char *topic = test_topic_new(fixture->log, "round-trip", N_PARTITIONS, NULL);
+    size_t n_partitions = 0;
+    g_assert_cmpint(esp_log_partitions(fixture->log, topic, TIMEOUT, &n_partitions, NULL), ==,
+                    ESP_OK);
+    g_assert_cmpuint(n_partitions, ==, N_PARTITIONS);
+    struct esp_log_writer *writer = test_kafka_writer(fixture->log, topic);
+    for (int i = 0; i < N && !g_test_failed(); i++) {
+        char text[32];
+        snprintf(text, sizeof text, "record %d", i);
+        test_produce(writer, i % N_PARTITIONS, "k", text, (1000000 + i) * ESP_MS);
+    }
+    flush(writer);
+    esp_log_writer_free(writer);
+    for (int p = 0; p < N_PARTITIONS && !g_test_failed(); p++) {
+        struct test_read read;
+        test_read_init(&read);
+        test_read_partition(fixture->log, topic, (size_t)p, ESP_OFFSET_EARLIEST, 500, &read);
+        g_assert_cmpstr(read.err.text, ==, "");
+        g_assert_cmpint(read.position, ==, ESP_LOG_ENDED);
+        g_assert_cmpuint(read.contents->len, ==, N / N_PARTITIONS);
+        g_assert_cmpint(read.stats.next_offset, ==, N / N_PARTITIONS);
+        g_assert_cmpint(read.stats.end_offset, ==, N / N_PARTITIONS);
+        for (int i = 0; i < N / N_PARTITIONS && !g_test_failed(); i++) {
+            char want[32];
+            int number = i * N_PARTITIONS + p;
+            snprintf(want, sizeof want, "record %d", number);
+            g_assert_cmpstr(test_content(&read, (size_t)i), ==, want);
+            g_assert_cmpint(g_array_index(read.offsets, int64_t, i), ==, i);
+            g_assert_cmpint(g_array_index(read.log_times, int64_t, i), ==,
+                            (1000000 + number) * ESP_MS);
+        }
+        test_read_release(&read);
+    }
+    g_free(topic);
+}
+
+/* A key goes where esp_log_partition_of() says; no key goes round. */
+static void test_partitioner(struct fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    enum { N = 200, N_PARTITIONS = 4 };
+    char *topic = test_topic_new(fixture->log, "partitioner", N_PARTITIONS, NULL);
+    struct esp_log_writer *writer = test_kafka_writer(fixture->log, topic);
+    size_t want[N_PARTITIONS] = {0};
+    for (int i = 0; i < N; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "key-%d", i);
+        test_produce(writer, ESP_PARTITION_BY_KEY, key, key, ESP_TIME_NONE);
+        want[esp_log_partition_of(esp_bytes_of(key), N_PARTITIONS)]++;
+    }
+    for (int i = 0; i < N; i++) {
+        test_produce(writer, ESP_PARTITION_BY_KEY, NULL, "none", ESP_TIME_NONE);
+        want[i % N_PARTITIONS]++;
+    }
+    flush(writer);
+    esp_log_writer_free(writer);
+    for (uint32_t p = 0; p < N_PARTITIONS; p++) {
+        struct test_read read;
+        test_read_init(&read);
+        test_read_partition(fixture->log, topic, p, ESP_OFFSET_EARLIEST, 64, &read);
+        g_assert_cmpuint(read.contents->len, ==, want[p]);
+        for (size_t i = 0; i < read.contents->len; i++) {
+            const char *key = test_content(&read, i);
+            g_assert_true(strcmp(key, "none") == 0 ||
+                          esp_log_partition_of(esp_bytes_of(key), N_PARTITIONS) == p);
+        }
+        test_read_release(&read);
+    }
+    g_free(topic);
+}
+
+/* Records that came after the opening are not of a bounded reader's. */
+static void test_bounded_end(struct fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    char *topic = test_topic_new(fixture->log, "bounded", 1, NULL);
+    struct esp_log_writer *writer = test_kafka_writer(fixture->log, topic);
+    for (int i = 0; i < 10; i++)
+        test_produce(writer, 0, NULL, "before", ESP_TIME_NONE);
+    flush(writer);
+    struct esp_log_reader *reader = NULL;
+    g_assert_cmpint(esp_log_reader_new(fixture->log, topic, 0, 4, false, NULL, &reader, NULL), ==,
+                    ESP_OK);
+    for (int i = 0; i < 10; i++)
+        test_produce(writer, 0, NULL, "after", ESP_TIME_NONE);
+    flush(writer);
+    struct test_read read;
+    test_read_init(&read);
+    test_read_all(reader, 4, true, &read);
+    g_assert_cmpint(read.position, ==, ESP_LOG_ENDED);
+    g_assert_cmpuint(read.contents->len, ==, 6);
+    for (size_t i = 0; i < read.contents->len; i++)
+        g_assert_cmpstr(test_content(&read, i), ==, "before");
+    test_read_release(&read);
+    esp_log_reader_free(reader);
+
+    test_read_init(&read); /* at the very end there is nothing to wait for */
+    test_read_partition(fixture->log, topic, 0, 20, 4, &read);
+    g_assert_cmpint(read.position, ==, ESP_LOG_ENDED);
+    g_assert_cmpuint(read.contents->len, ==, 0);
+    test_read_release(&read);
+    esp_log_writer_free(writer);
+    g_free(topic);
+}
+
+/* A following reader says that it is at the end, and goes on when there is more. */
+static void test_follow(struct fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    char *topic = test_topic_new(fixture->log, "follow", 1, NULL);
+    struct esp_log_writer *writer = test_kafka_writer(fixture->log, topic);
+    struct esp_log_reader *reader = NULL;
+    g_assert_cmpint(
+        esp_log_reader_new(fixture->log, topic, 0, ESP_OFFSET_EARLIEST, true, NULL, &reader, NULL),
+        ==, ESP_OK);
+    struct test_read read;
+    test_read_init(&read);
+    test_read_all(reader, 4, true, &read);
+    g_assert_cmpint(read.position, ==, ESP_LOG_AT_END);
+    g_assert_cmpuint(read.contents->len, ==, 0);
+    for (unsigned round = 1; round <= 3; round++) {
+        test_produce(writer, 0, "key", "value", ESP_TIME_NONE);
+        flush(writer);
+        gint64 deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+        while (read.contents->len < round && g_get_monotonic_time() < deadline)
+            test_read_all(reader, 4, true, &read);
+        test_read_all(reader, 4, true, &read);
+        g_assert_cmpint(read.position, ==, ESP_LOG_AT_END);
+        g_assert_cmpuint(read.contents->len, ==, round);
+        g_assert_cmpint(read.stats.end_offset, ==, round);
+    }
+    test_read_release(&read);
+    esp_log_commit(reader);
+    esp_log_reader_free(reader);
+    esp_log_writer_free(writer);
+    g_free(topic);
+}
+
+/* Offsets that the broker does not have are an error that names both sides. */
+static void test_gap(struct fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    char *topic = test_topic_new(fixture->log, "gap", 1, NULL);
+    struct esp_log_writer *writer = test_kafka_writer(fixture->log, topic);
+    for (int i = 0; i < 5; i++)
+        test_produce(writer, 0, NULL, "value", ESP_TIME_NONE);
+    flush(writer);
+    struct test_read read;
+    test_read_init(&read);
+    test_read_partition(fixture->log, topic, 0, 77, 4, &read);
+    g_assert_cmpint(read.status, ==, ESP_EDATA);
+    g_assert_nonnull(strstr(read.err.text, "offset 77 is wanted, but the broker has 0 to 5"));
+    test_read_release(&read);
+    esp_log_writer_free(writer);
+    g_free(topic);
+}
+
+static void test_special_records(struct fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    char *topic = test_topic_new(fixture->log, "special", 1,
+                                 (const char *const[]){"cleanup.policy", "compact", NULL});
+    struct esp_log_writer *writer = test_kafka_writer(fixture->log, topic);
+    char *big = g_strnfill(900000, 'b');
+    test_produce(writer, 0, "a", big, ESP_TIME_NONE);
+    test_produce(writer, 0, "a", NULL, 5 * ESP_MS);
+    test_produce(writer, 0, "b", "", ESP_TIME_NONE);
+    flush(writer);
+    struct esp_log_reader *reader = NULL;
+    g_assert_cmpint(esp_log_reader_new(fixture->log, topic, 0, 0, false, NULL, &reader, NULL), ==,
+                    ESP_OK);
+    struct esp_record records[4];
+    enum esp_log_position position = ESP_LOG_MORE;
+    size_t n_seen = 0;
+    while (position != ESP_LOG_ENDED && !g_test_failed()) {
+        size_t n = 0;
+        g_assert_cmpint(esp_log_read(reader, records, 4, ESP_SECOND, &n, &position, NULL), ==,
+                        ESP_OK);
+        for (size_t i = 0; i < n; i++) {
+            const struct esp_record *record = &records[i];
+            static const size_t sizes[] = {900000, 0, 0};
+            g_assert_cmpint(record->offset, ==, (int64_t)n_seen);
+            g_assert_cmpuint(record->value.size, ==, sizes[n_seen]);
+            g_assert_cmpint(record->value.data == NULL, ==, n_seen == 1);
+            g_assert_cmpuint(record->key.size, ==, 1);
+            g_assert_cmpint(record->key.data[0], ==, n_seen == 2 ? 'b' : 'a');
+            g_assert_true(n_seen != 1 || record->log_time_us == 5 * ESP_MS);
+            g_assert_null(record->schema);
+            n_seen++;
+        }
+    }
+    g_assert_cmpuint(n_seen, ==, 3);
+    esp_log_reader_free(reader);
+    esp_log_writer_free(writer);
+    g_free(big);
+    g_free(topic);
+}
+
+/* What is too large for the broker is refused for good, and every later call says so. */
+static void test_sticky_failure(struct fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    char *topic = test_topic_new(fixture->log, "sticky", 1,
+                                 (const char *const[]){"max.message.bytes", "2000", NULL});
+    struct esp_log_writer *writer = test_kafka_writer(fixture->log, topic);
+    char *big = g_strnfill(100000, 'b');
+    struct esp_error err = {0};
+    test_produce(writer, 0, NULL, big, ESP_TIME_NONE);
+    g_assert_cmpint(esp_log_flush(writer, TIMEOUT, &err), ==, ESP_EBROKER);
+    g_assert_nonnull(strstr(err.text, "was not delivered"));
+    err = (struct esp_error){0};
+    g_assert_cmpint(
+        esp_log_append(writer, 0, esp_bytes(NULL, 0), esp_bytes_of("small"), ESP_TIME_NONE, &err),
+        ==, ESP_EBROKER);
+    g_assert_nonnull(strstr(err.text, "was not delivered"));
+    esp_log_writer_free(writer);
+    g_free(big);
+    g_free(topic);
+}
+
+static void test_topics(struct fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    size_t n = 9;
+    struct esp_error err = {0};
+    g_assert_cmpint(esp_log_partitions(fixture->log, "no.such.topic", TIMEOUT, &n, &err), ==,
+                    ESP_OK);
+    g_assert_cmpuint(n, ==, 0);
+    struct esp_log_writer *writer = NULL;
+    struct esp_log_writer_config config = {.topic = "no.such.topic"};
+    g_assert_cmpint(esp_log_writer_new(fixture->log, &config, &writer, &err), ==, ESP_ECONFIG);
+    g_assert_nonnull(strstr(err.text, "does not exist"));
+    err = (struct esp_error){0};
+    g_assert_cmpint(esp_log_create_topic(fixture->log, "test.bad", 1,
+                                         (const char *const[]){"cleanup.policy", "no", NULL}, &err),
+                    ==, ESP_ECONFIG);
+    g_assert_nonnull(strstr(err.text, "refuses to create it"));
+    char *topic = test_topic_new(fixture->log, "twice", 2, NULL);
+    g_assert_cmpint(esp_log_create_topic(fixture->log, topic, 2, NULL, NULL), ==, ESP_OK);
+    g_free(topic);
+}
+
+int main(int argc, char **argv)
+{
+    broker = test_broker_or_skip();
+    if (broker == NULL)
+        return 0;
+    test_start(&argc, &argv);
+    static const struct {
+        const char *name;
+        void (*run)(struct fixture *, gconstpointer);
+    } rows[] = {
+        {"/kafka/every partition gives what was put into it", test_round_trip},
+        {"/kafka/keys go where Java's producer sends them", test_partitioner},
+        {"/kafka/a bounded reader ends where the log ended", test_bounded_end},
+        {"/kafka/a following reader goes on", test_follow},
+        {"/kafka/an offset that is gone is an error that names the gap", test_gap},
+        {"/kafka/large records, tombstones and empty ones", test_special_records},
+        {"/kafka/a failed delivery fails the writer for good", test_sticky_failure},
+        {"/kafka/topics are counted and made", test_topics},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        g_test_add(rows[i].name, struct fixture, NULL, set_up, rows[i].run, tear_down);
+    return g_test_run();
+}
