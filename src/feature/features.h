@@ -32,7 +32,7 @@ struct esp_feature_config {
     size_t value; /* index of its path in the decoder's feature_paths; not for crosses */
     enum esp_numeric_scale scale;
     enum esp_numeric_form form;
-    size_t n_buckets;        /* BUCKETS: by running quantiles of what was trained on; 2 to 256 */
+    size_t n_buckets;        /* BUCKETS: by running quantiles of what was trained on; 2 to 4096 */
     size_t cross_a, cross_b; /* CROSS: indices of categorical or bucketised features before it */
 };
 

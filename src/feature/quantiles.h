@@ -12,7 +12,7 @@
 
 enum {
     ESP_MIN_BUCKETS = 2,
-    ESP_MAX_BUCKETS = 256,
+    ESP_MAX_BUCKETS = 4096,
     ESP_BUCKET_SAMPLE = 32, /* values sampled a bucket before bounds are made of them */
     ESP_LEAST_SAMPLE = 512, /* with fewer, few buckets would jump by chance */
 };
