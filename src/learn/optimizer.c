@@ -225,12 +225,14 @@ ESP_INLINE uint64_t step_rows(const struct esp_optimizer_config *config,
                               const struct esp_step_time *time, struct esp_table *table, size_t D,
                               size_t first, size_t n, float *grads)
 {
-    enum { AHEAD = 8 };
+    enum { AHEAD = 12 };
     struct rule rule = make_rule(config, time, 1, INT64_MIN);
     uint64_t n_clipped = 0;
     for (size_t place = first; place < first + n; place++) {
         if (place + AHEAD < first + n) {
-            const float *next = table->rows + table->touched[place + AHEAD] * table->stride;
+            uint32_t ahead = table->touched[place + AHEAD];
+            const float *next = table->rows + ahead * table->stride;
+            __builtin_prefetch(&table->meta[ahead], 1);
             for (size_t d = 0; d < table->stride; d += 16)
                 __builtin_prefetch(next + d, 1);
         }
