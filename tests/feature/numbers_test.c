@@ -35,7 +35,7 @@ static const struct score scores[] = {
     {"all below are clipped to -8", 0, 2, 32, -1e300, -8},
     {"a constant scores 0", 5, 5, 1000, 5, 0},
     {"what differs from a constant scores 0", 5, 5, 1000, 6, 0},
-    {"the rounding of a constant is no deviation", 0.1, 0.1, 1001, 0.1, 0},
+    {"the rounding of a constant is no deviation", 0.1, 0.1 + 1e-16, 1000, 0.2, 0},
     {"a large offset is no matter", 1e9, 1e9 + 2, 1000, 1e9 + 4, 3},
 };
 
@@ -78,6 +78,9 @@ static void an_absurd_value_moves_the_mean_by_8_deviations_over_n(void)
     esp_standard_learn(&standard, 1e18);
     assert_close(standard.mean, 8.0 / 1001, 1e-9, 0);
     g_assert_cmpfloat(esp_standard_score(&standard, 1), >, 0.9);
+    standard = two_values(-1, 1, 1000);
+    esp_standard_learn(&standard, -1e18);
+    assert_close(standard.mean, -8.0 / 1001, 1e-9, 0);
 }
 
 static void a_lasting_change_of_scale_is_followed(void)
