@@ -46,11 +46,17 @@ const struct esp_avro_type *esp_avro_reader_type(const struct esp_avro_type *wri
 {
     if (reader->kind != ESP_AVRO_UNION)
         return esp_avro_match(writer, reader) ? reader : NULL;
+    const struct esp_avro_type *found = NULL;
     for (size_t i = 0; i < reader->n_branches; i++) {
-        if (esp_avro_match(writer, reader->branches[i]))
-            return reader->branches[i];
+        const struct esp_avro_type *branch = reader->branches[i];
+        if (!esp_avro_match(writer, branch))
+            continue;
+        if (branch->kind == writer->kind)
+            return branch;
+        if (found == NULL)
+            found = branch; /* by promotion: only if no branch is the very type */
     }
-    return NULL;
+    return found;
 }
 
 const struct esp_avro_field *esp_avro_writer_field(const struct esp_avro_type *writer,

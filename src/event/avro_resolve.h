@@ -13,8 +13,9 @@
  * enums and fixed are compared without namespace, and with the reader's aliases. */
 bool esp_avro_match(const struct esp_avro_type *writer, const struct esp_avro_type *reader);
 
-/* The reader's type for a writer's type that is no union: of a union the first branch that
- * matches. NULL: none. */
+/* The reader's type for a writer's type that is no union: of a union the branch of the same type,
+ * else the first that it can be promoted to (as Avro for Java does; the specification says the
+ * first match, which would turn a long into a float where [float, long] is read). NULL: none. */
 const struct esp_avro_type *esp_avro_reader_type(const struct esp_avro_type *writer,
                                                  const struct esp_avro_type *reader);
 
