@@ -255,8 +255,10 @@ static enum esp_status advance(struct files_reader *reader, enum advance *out,
     if (reader->name == NULL && reader->next_file < reader->folder.n)
         return open_file(reader, err);
     if (reader->name == NULL) {
-        *out = reader->follow ? ADVANCE_IDLE : ADVANCE_ENDED;
-        return reader->follow ? relist(reader, NULL, err) : ESP_OK;
+        enum esp_status listed = reader->follow ? relist(reader, NULL, err) : ESP_OK;
+        if (reader->next_file == reader->folder.n)
+            *out = reader->follow ? ADVANCE_IDLE : ADVANCE_ENDED;
+        return listed;
     }
     bool may_grow = reader->follow && reader->next_file == reader->folder.n;
     enum esp_container_step step;
@@ -279,13 +281,20 @@ static enum esp_status advance(struct files_reader *reader, enum advance *out,
     }
 }
 
-/* The rest of the current block cannot be used. */
-static void give_up_block(struct files_reader *reader, int64_t offset, const char *what)
+/*
+ * The current block does not hold what it says: `left` records more, from this offset on, in its
+ * remaining bytes. A record takes a byte at least, so a number beyond that is a lie, and would
+ * move every later offset: then the records that were there count.
+ */
+static void give_up_block(struct files_reader *reader, int64_t left, int64_t offset,
+                          const char *what)
 {
     char why[128];
     snprintf(why, sizeof why, "%s (offset %lld)", what, (long long)offset);
     note_damage(reader, reader->block.size, why);
-    reader->block_offset += reader->block_left;
+    if ((uint64_t)left > reader->block.size)
+        reader->container.next_offset -= left;
+    reader->block_offset = reader->container.next_offset;
     reader->block_left = 0;
     reader->block.size = 0;
 }
@@ -298,11 +307,12 @@ static size_t take_records(struct files_reader *reader, struct esp_record *recor
     struct esp_bytes rest = reader->block;
     int64_t left = reader->block_left, offset = reader->block_offset;
     size_t n = 0;
-    bool is_broken = false;
+    const char *why = NULL;
     while (n < capacity && left > 0) {
         ptrdiff_t size = framer->skip(schema, rest);
         if (size <= 0 || (size_t)size > rest.size) {
-            is_broken = true;
+            why = rest.size == 0 ? "a block has fewer records than it says"
+                                 : "a record does not match the file's schema";
             break;
         }
         if (offset >= reader->position)
@@ -318,10 +328,10 @@ static size_t take_records(struct files_reader *reader, struct esp_record *recor
     reader->block = rest;
     reader->block_left = left;
     reader->block_offset = offset;
-    if (is_broken)
-        give_up_block(reader, offset, "a record does not match the file's schema");
-    else if (left == 0 && rest.size > 0)
-        give_up_block(reader, offset, "bytes follow the last record of a block");
+    if (why == NULL && left == 0 && rest.size > 0)
+        why = "bytes follow the last record of a block";
+    if (why != NULL)
+        give_up_block(reader, left, offset, why);
     reader->stats.records += n;
     if (reader->position < reader->block_offset)
         reader->position = reader->block_offset;
@@ -362,8 +372,10 @@ static enum esp_status files_reader_read(struct esp_log_reader *base, struct esp
     for (;;) {
         if (reader->block_left > 0 || reader->block.size > 0) {
             *out_n = take_records(reader, records, capacity);
-            if (*out_n > 0)
+            if (*out_n > 0) {
+                *out_position = ESP_LOG_MORE; /* also after a wait at the end */
                 return ESP_OK;
+            }
             continue;
         }
         enum advance state;

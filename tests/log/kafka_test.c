@@ -123,7 +123,7 @@ static void test_bounded_end(struct fixture *fixture, gconstpointer unused)
     flush(writer);
     struct test_read read;
     test_read_init(&read);
-    test_read_all(reader, 4, true, &read);
+    test_read_all(reader, 4, true, ESP_SECOND, &read);
     g_assert_cmpint(read.position, ==, ESP_LOG_ENDED);
     g_assert_cmpuint(read.contents->len, ==, 6);
     for (size_t i = 0; i < read.contents->len; i++)
@@ -152,7 +152,7 @@ static void test_follow(struct fixture *fixture, gconstpointer unused)
         ==, ESP_OK);
     struct test_read read;
     test_read_init(&read);
-    test_read_all(reader, 4, true, &read);
+    test_read_all(reader, 4, true, ESP_SECOND, &read);
     g_assert_cmpint(read.position, ==, ESP_LOG_AT_END);
     g_assert_cmpuint(read.contents->len, ==, 0);
     for (unsigned round = 1; round <= 3; round++) {
@@ -160,8 +160,8 @@ static void test_follow(struct fixture *fixture, gconstpointer unused)
         flush(writer);
         gint64 deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
         while (read.contents->len < round && g_get_monotonic_time() < deadline)
-            test_read_all(reader, 4, true, &read);
-        test_read_all(reader, 4, true, &read);
+            test_read_all(reader, 4, true, ESP_SECOND, &read);
+        test_read_all(reader, 4, true, ESP_SECOND, &read);
         g_assert_cmpint(read.position, ==, ESP_LOG_AT_END);
         g_assert_cmpuint(read.contents->len, ==, round);
         g_assert_cmpint(read.stats.end_offset, ==, round);

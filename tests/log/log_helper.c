@@ -71,6 +71,12 @@ bool test_reports_have(struct test_reports *reports, const char *text)
     return has;
 }
 
+void test_write_file(const char *path, const void *bytes, size_t size)
+{
+    FILE *file = fopen(path, "wb"); /* g_file_set_contents() would wait for the disk */
+    g_assert_true(file != NULL && fwrite(bytes, 1, size, file) == size && fclose(file) == 0);
+}
+
 static void bytes_unref(void *bytes)
 {
     if (bytes != NULL)
@@ -105,7 +111,8 @@ static void take(struct test_read *read, const struct esp_record *record, bool f
     g_array_append_val(read->log_times, record->log_time_us);
 }
 
-void test_read_all(struct esp_log_reader *reader, size_t batch, bool framed, struct test_read *read)
+void test_read_all(struct esp_log_reader *reader, size_t batch, bool framed, int64_t timeout_us,
+                   struct test_read *read)
 {
     struct esp_record *records = g_new(struct esp_record, batch);
     gint64 deadline = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
@@ -113,7 +120,7 @@ void test_read_all(struct esp_log_reader *reader, size_t batch, bool framed, str
     while (read->position == ESP_LOG_MORE && read->status == ESP_OK) {
         size_t n = 0;
         read->status =
-            esp_log_read(reader, records, batch, 100 * ESP_MS, &n, &read->position, &read->err);
+            esp_log_read(reader, records, batch, timeout_us, &n, &read->position, &read->err);
         for (size_t i = 0; i < n; i++)
             take(read, &records[i], framed);
         if (g_get_monotonic_time() > deadline) {
@@ -134,7 +141,7 @@ void test_read_partition(struct esp_log *log, const char *topic, size_t partitio
     if (read->status != ESP_OK)
         return;
     bool framed = strcmp(esp_log_kind(log), "kafka") == 0;
-    test_read_all(reader, batch, framed, read);
+    test_read_all(reader, batch, framed, ESP_SECOND, read);
     esp_log_reader_free(reader);
 }
 

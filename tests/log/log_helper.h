@@ -27,6 +27,9 @@ void test_report(void *context, const struct esp_log_event *event);
 /* True if a line holds all of this text. From any thread. */
 bool test_reports_have(struct test_reports *reports, const char *text);
 
+/* Makes or replaces a file. */
+void test_write_file(const char *path, const void *bytes, size_t size);
+
 /* What was read: contents without their length, one each; offsets. */
 struct test_read {
     GPtrArray *contents; /* of GBytes; NULL for a tombstone */
@@ -41,8 +44,8 @@ void test_read_init(struct test_read *read);
 void test_read_release(struct test_read *read);
 
 /* Reads until the reader says AT_END or ENDED, or fails. batch: records a call. framed: contents
- * are the values whole. */
-void test_read_all(struct esp_log_reader *reader, size_t batch, bool framed,
+ * are the values whole. timeout_us: of each call. */
+void test_read_all(struct esp_log_reader *reader, size_t batch, bool framed, int64_t timeout_us,
                    struct test_read *read);
 
 /* Opens a partition, reads it as above, frees the reader. */
