@@ -16,6 +16,8 @@
  */
 #include "model/product.h"
 
+#include "model/product_kernels.h"
+
 #if defined(__clang__)
 #pragma clang fp contract(fast)
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -24,16 +26,6 @@
 #pragma GCC optimize("fp-contract=fast")
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
-
-struct kernels {
-    void (*forward)(size_t S, size_t N, size_t K, const float *x, const float *panels,
-                    const float *bias, bool relu, float *y);
-    void (*input)(size_t S, size_t N, size_t K, const float *dy, const float *panels,
-                  const float *x, bool add, float *dx);
-    void (*weights)(size_t S, size_t N, size_t K, const float *x, const float *dy, float *dw);
-    size_t n_cols; /* C */
-    const char *name;
-};
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
@@ -87,15 +79,20 @@ struct kernels {
 #include "model/product_tile.h"
 #endif
 
-static const struct kernels *kernels(void)
+const struct esp_kernels *esp_product_kernels_at(size_t i)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f"))
+    if (__builtin_cpu_supports("avx512f") && i-- == 0)
         return &avx512_kernels;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && i-- == 0)
         return &avx2_kernels;
 #endif
-    return &generic_kernels;
+    return i == 0 ? &generic_kernels : NULL;
+}
+
+static const struct esp_kernels *kernels(void)
+{
+    return esp_product_kernels_at(0);
 }
 
 const char *esp_product_kernels(void)
@@ -128,7 +125,8 @@ size_t esp_product_packed_floats(const struct esp_dense *layer)
 }
 
 /* Panels of C columns of the transpose of w (n_rows, n_cols): panel (n_cols, C), zeros after. */
-static void pack_transposed(const float *w, size_t n_rows, size_t n_cols, size_t C, float *panels)
+void esp_product_pack_transposed(const float *w, size_t n_rows, size_t n_cols, size_t C,
+                                 float *panels)
 {
     for (size_t j = 0; j < n_rows; j += C, panels += n_cols * C)
         for (size_t c = 0; c < C; c++)
@@ -137,7 +135,8 @@ static void pack_transposed(const float *w, size_t n_rows, size_t n_cols, size_t
 }
 
 /* Panels of C columns of w (n_rows, n_cols): panel (n_rows, C), zeros after. */
-static void pack_straight(const float *w, size_t n_rows, size_t n_cols, size_t C, float *panels)
+void esp_product_pack_straight(const float *w, size_t n_rows, size_t n_cols, size_t C,
+                               float *panels)
 {
     for (size_t j = 0; j < n_cols; j += C)
         for (size_t k = 0; k < n_rows; k++, panels += C) {
@@ -155,8 +154,8 @@ void esp_product_pack(const struct esp_dense *layer, const float *params, float 
         return;
     memset(packed + pack.bias, 0, round_up(N) * sizeof(*packed));
     memcpy(packed + pack.bias, params + layer->bias, N * sizeof(*packed));
-    pack_transposed(params + layer->weight, N, K, C, packed + pack.forward);
-    pack_straight(params + layer->weight, N, K, C, packed + pack.backward);
+    esp_product_pack_transposed(params + layer->weight, N, K, C, packed + pack.forward);
+    esp_product_pack_straight(params + layer->weight, N, K, C, packed + pack.backward);
 }
 
 /* A single output: eight interleaved sums of each row, in the same order wherever it stands. */

@@ -143,8 +143,8 @@ TILE_TARGET static void TILE(weights)(size_t S, size_t N, size_t K, const float 
         TILE(weights_rest)(S, N, dy, ldy, x + j, ldx, K - j, dw + j, K);
 }
 
-static const struct kernels TILE(kernels) = {TILE(forward), TILE(input), TILE(weights), TILE_COLS,
-                                             TILE_NAME};
+static const struct esp_kernels TILE(kernels) = {TILE(forward), TILE(input), TILE(weights),
+                                                 TILE_COLS, TILE_NAME};
 
 #undef WHERE
 #undef TILE
