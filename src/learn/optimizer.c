@@ -19,7 +19,7 @@ struct rule {
 static enum esp_status bad(struct esp_error *err, const char *what, const char *key, double value,
                            const char *range)
 {
-    return esp_fail(err, ESP_ECONFIG, "%s.%s: %g; choose %s", what, key, value, range);
+    return esp_fail(err, ESP_ECONFIG, "%s_%s: %g; choose %s", what, key, value, range);
 }
 
 enum esp_status esp_optimizer_validate(const struct esp_optimizer_config *config, const char *what,

@@ -23,7 +23,7 @@
 #include "learn/learner.h"
 #include "learn/table.h"
 
-/* Errors: ESP_ECONFIG, naming "what.key", the value and its range. */
+/* Errors: ESP_ECONFIG, naming "what_key", the value and its range. */
 enum esp_status esp_optimizer_validate(const struct esp_optimizer_config *config, const char *what,
                                        struct esp_error *err);
 

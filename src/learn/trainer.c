@@ -96,11 +96,12 @@ static enum esp_status make_tower_rows(struct esp_trainer *trainer, size_t t,
     size_t n_wanted = network->n_features * (1 + 2 * config->batch);
     size_t n_rows = esp_table_max_rows(&table);
     if (n_rows < n_wanted)
-        return esp_fail(err, ESP_ECONFIG,
-                        "table_bytes: %llu hold %zu rows a table, but a batch of %zu with %zu "
-                        "features may need %zu; raise it or lower batch",
-                        (unsigned long long)config->table_bytes, n_rows, config->batch,
-                        network->n_features, n_wanted);
+        return esp_fail(
+            err, ESP_ECONFIG,
+            "table_memory: %llu bytes hold %zu rows a table, but a batch of %zu with %zu "
+            "features may need %zu; raise it or lower batch",
+            (unsigned long long)config->table_bytes, n_rows, config->batch, network->n_features,
+            n_wanted);
     return esp_table_init(&tower->table, &table, err);
 }
 
@@ -134,7 +135,7 @@ static enum esp_status check_config(const struct esp_model_config *config, struc
     if (config->correction == ESP_CORRECT_BY_OFFSET && !(config->keep > 0 && config->keep <= 1))
         return esp_fail(err, ESP_ECONFIG, "negatives: %g; choose above 0, at most 1", config->keep);
     enum esp_status status = esp_optimizer_validate(&config->dense, "dense", err);
-    return status != ESP_OK ? status : esp_optimizer_validate(&config->sparse, "embeddings", err);
+    return status != ESP_OK ? status : esp_optimizer_validate(&config->sparse, "sparse", err);
 }
 
 enum esp_status esp_trainer_init(struct esp_trainer *trainer, const struct esp_model_config *config,

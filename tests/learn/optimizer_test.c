@@ -203,16 +203,16 @@ struct refusal {
 };
 
 static const struct refusal REFUSALS[] = {
-    {"dense.rate: 0; choose above 0, at most 100", {.kind = ESP_SGD}},
-    {"dense.rate: nan; choose above 0, at most 100", {.kind = ESP_SGD, .rate = NAN}},
-    {"dense.clip: -1; choose 0 (none) or a bound above it",
+    {"dense_rate: 0; choose above 0, at most 100", {.kind = ESP_SGD}},
+    {"dense_rate: nan; choose above 0, at most 100", {.kind = ESP_SGD, .rate = NAN}},
+    {"dense_clip: -1; choose 0 (none) or a bound above it",
      {.kind = ESP_SGD, .rate = 1, .clip = -1}},
-    {"dense.initial: 0; choose above 0 where epsilon is 0", {.kind = ESP_ADAGRAD, .rate = 1}},
-    {"dense.horizon: 0; choose a number of examples above 0",
+    {"dense_initial: 0; choose above 0 where epsilon is 0", {.kind = ESP_ADAGRAD, .rate = 1}},
+    {"dense_horizon: 0; choose a number of examples above 0",
      {.kind = ESP_SGD, .rate = 1, .schedule = ESP_SCHEDULE_INVERSE}},
-    {"dense.beta2: 1; choose 0 or more, below 1",
+    {"dense_beta2: 1; choose 0 or more, below 1",
      {.kind = ESP_ADAM, .rate = 1, .epsilon = 1e-8, .beta2 = 1}},
-    {"dense.epsilon: 0; choose above 0 with adam", {.kind = ESP_ADAM, .rate = 1}},
+    {"dense_epsilon: 0; choose above 0 with adam", {.kind = ESP_ADAM, .rate = 1}},
 };
 
 static void test_refusal(const void *data)
