@@ -2,11 +2,12 @@
  * avro_schema.c - parses a schema's JSON into a graph of types.
  *
  * Named types are found by full name in the order of their definitions, as the specification asks:
- * a name is defined before it is referred to.
+ * a name is defined before it is referred to. (Avro C's own parser is not used here: it drops
+ * logical types, defaults and aliases, loses memory on what it refuses, and takes a name without
+ * namespace for one of the namespace around it. It is the tests' oracle.)
  */
 #include "event/avro_schema.h"
 
-#include <avro.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -388,17 +389,6 @@ static enum esp_status parse_type(struct parser *parser, const json_t *json, str
     return status;
 }
 
-/* Avro C is asked for a second opinion on the structure: it reads and writes our containers. What
- * the canonical form drops (defaults, documentation) it would only stumble over. */
-static enum esp_status ask_avro_c(const char *canonical, struct esp_error *err)
-{
-    avro_schema_t schema = NULL;
-    if (avro_schema_from_json_length(canonical, strlen(canonical), &schema) != 0)
-        return esp_fail(err, ESP_ESCHEMA, "Avro C refuses it: %s", avro_strerror());
-    avro_schema_decref(schema);
-    return ESP_OK;
-}
-
 static enum esp_status parse_document(struct esp_schema *schema, size_t size, struct esp_error *err)
 {
     json_error_t at;
@@ -410,12 +400,8 @@ static enum esp_status parse_document(struct esp_schema *schema, size_t size, st
     enum esp_status status =
         parse_type(&parser, schema->document, (struct space){"", 0}, &schema->root);
     free(parser.named);
-    char *canonical = NULL;
     if (status == ESP_OK)
-        status = esp_schema_canonical(schema, &canonical, &schema->fingerprint, err);
-    if (status == ESP_OK)
-        status = ask_avro_c(canonical, err);
-    free(canonical);
+        status = esp_schema_canonical(schema, NULL, &schema->fingerprint, err);
     return status;
 }
 

@@ -1,6 +1,5 @@
 /*
- * avro_schema.h - an Avro schema as a graph of types, with what Avro C's schemas drop: logical
- * types, defaults, aliases.
+ * avro_schema.h - an Avro schema as a graph of types.
  *
  * Source: Avro 1.11 specification, "Schema Declaration". Types refer to each other by pointer; a
  * recursive schema is a cyclic graph.
@@ -86,7 +85,7 @@ enum {
 };
 
 /*
- * Parses JSON text. Refuses what Avro C refuses too, so that every tool reads what we write.
+ * Parses JSON text.
  * Errors: ESP_ESCHEMA (one line that names the type or field), ESP_ENOMEM.
  */
 enum esp_status esp_schema_parse(const char *json, size_t size, struct esp_schema **out,

@@ -22,6 +22,7 @@ struct esp_plan_builder {
     size_t n_effects;   /* ops so far that put something into a slot */
     size_t n_settled;   /* of these, the ones that last_effect knows of */
     size_t last_effect; /* where a plan that is not whole may end */
+    size_t last_keys;   /* n_keys there */
     const struct esp_avro_type **called; /* by type index: records that are called */
     bool *found;                         /* by slot; may be NULL */
     enum esp_status status;

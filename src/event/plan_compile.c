@@ -32,6 +32,7 @@ static void settle(struct esp_plan_builder *builder)
     if (builder->nest == 0 && builder->n_effects > builder->n_settled) {
         builder->n_settled = builder->n_effects;
         builder->last_effect = esp_plan_label(builder);
+        builder->last_keys = builder->n_keys;
     }
 }
 
@@ -431,8 +432,10 @@ static enum esp_status compile_all(struct esp_plan_builder *builder)
         root.reader = request->reader->root;
     compile(builder, root);
     settle(builder);
-    if (!request->is_whole && builder->status == ESP_OK)
+    if (!request->is_whole && builder->status == ESP_OK) {
         builder->n_ops = builder->last_effect;
+        builder->n_keys = builder->last_keys;
+    }
     end_body(builder);
     return builder->status == ESP_OK ? add_subroutines(builder) : builder->status;
 }

@@ -485,7 +485,7 @@ ptrdiff_t esp_plan_run(const struct esp_plan *plan, struct esp_bytes bytes, stru
     for (size_t i = 0; scratch != NULL && i < plan->n_slots; i++) {
         if (slots[i].type == ARRAY_AT) {
             slots[i].type = ESP_VALUE_ARRAY;
-            slots[i].u.items = scratch->items + (size_t)slots[i].u.i;
+            slots[i].u.items = slots[i].n_items > 0 ? scratch->items + slots[i].u.i : NULL;
         }
     }
     return at - begin;
