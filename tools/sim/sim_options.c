@@ -72,7 +72,7 @@ static const struct argp_option option_table[] = {
     {"cvr", KEY_CVR, "RATE", 0, "Mean install rate of clicks (0.26)", 0},
     {"correlation", KEY_CORRELATION, "R", 0, "Of effects on click and install (0.5)", 0},
     {"effects", KEY_EFFECTS, "C,I", 0,
-     "Deviations of a value's effect on the logits of click and install (0.46,0.30)", 0},
+     "Deviations of a value's effect on the logits of click and install (0.49,0.32)", 0},
     {"fields", KEY_FIELDS, "PRESET", 0,
      "full: 6 to 200,000 values a field (default); small: at most 500", 0},
     {"new-ads", KEY_NEW_ADS, "AT[,SHARE]", 0,
@@ -254,7 +254,7 @@ static void set_effects(struct raw_options *raw, const char *text)
         end = NULL;
     if (end == NULL || *end != '\0' || click < 0 || click > 2 || install < 0 || install > 2) {
         esp_fail(&raw->error, ESP_ECONFIG,
-                 "--effects %s: give two deviations from 0 to 2, as in 0.46,0.30", text);
+                 "--effects %s: give two deviations from 0 to 2, as in 0.49,0.32", text);
         return;
     }
     raw->options.truth.click_effect = click;
@@ -393,8 +393,8 @@ static const struct sim_options defaults = {
     .truth = {.seed = 1,
               .ctr = 0.052,
               .cvr = 0.26,
-              .click_effect = 0.46,
-              .install_effect = 0.30,
+              .click_effect = 0.49,
+              .install_effect = 0.32,
               .correlation = 0.5,
               .odds_a_day = 1},
     .n_impressions = 100000,

@@ -30,8 +30,9 @@ void sim_zipf_release(struct sim_zipf *zipf);
 static inline uint32_t sim_zipf_draw(const struct sim_zipf *zipf, uint64_t bits)
 {
     uint32_t slot = (uint32_t)(((bits >> 32) * zipf->n) >> 32);
-    const struct sim_alias *alias = &zipf->slots[slot];
-    return (uint32_t)bits < alias->cut ? slot : alias->other;
+    struct sim_alias alias = zipf->slots[slot];
+    uint32_t own = (uint32_t)((uint32_t)bits < alias.cut); /* no branch: it could not be guessed */
+    return alias.other ^ ((slot ^ alias.other) & (0 - own));
 }
 
 #endif
