@@ -1,0 +1,139 @@
+# kafka.bats - what a run learns through a real broker is what it learns from files.
+
+load cli.bash
+
+setup() {
+    [ -n "${ESPALIER_TEST_BROKER:-}" ] || skip "no broker"
+    use_folder
+    prefix=bats-$$-$BATS_TEST_NUMBER-$RANDOM-
+    common='
+[join]
+click_window = 30m
+install_window = 6h
+[features]
+categorical = user_id, advertiser_id, campaign_id, app.bundle, geo.country
+buckets = hour'
+    printf '[files]\nroot = data\n%s\n' "$common" >files.ini
+    printf '[kafka]\nbootstrap.servers = %s\n%s\n' "$ESPALIER_TEST_BROKER" "$common" >kafka.ini
+    for kind in impression click install; do
+        printf '[%ss]\ntopic = %s%ss\nschema = %s\n' "$kind" "$prefix" "$kind" \
+            "$SOURCE/schemas/$kind.avsc" >>kafka.ini
+    done
+    printf '[output]\nlate_topic = %slate\ndead_letter_topic = %sdead\nexamples_topic = %sexamples\n' \
+        "$prefix" "$prefix" "$prefix" >>kafka.ini
+}
+
+simulate() { # OUT [option...]
+    espalier-sim --out "$1" --impressions 5000 --days 1 --fields small --disorder 1m "${@:2}" \
+        >/dev/null 2>&1
+}
+
+essence() {
+    jq -S '{labels, models, counters: [.counters[] | {read, labelled, duplicate, unmatched, late}]}' "$1"
+}
+
+@test "check names the output topics that are missing, makes them, and is then content" {
+    simulate "kafka:$ESPALIER_TEST_BROKER" --prefix "$prefix" --partitions 2
+    run espalier check --config kafka.ini
+    [ "$status" -eq 64 ]
+    mentions "topic ${prefix}dead: missing; run again with --create-topics"
+    run espalier train --config kafka.ini
+    [ "$status" -eq 64 ]
+    mentions "output topic ${prefix}late does not exist"
+    run espalier check --config kafka.ini --create-topics
+    [ "$status" -eq 0 ]
+    run espalier check --config kafka.ini
+    [ "$status" -eq 0 ]
+    says_line ready
+}
+
+@test "a topic that does not exist is named before anything is read" {
+    run espalier train --config kafka.ini
+    [ "$status" -eq 64 ]
+    mentions "[impressions] topic = ${prefix}impressions: the cluster has no such topic"
+}
+
+@test "files and a broker give equal counters, metrics and weights" {
+    mkdir data
+    simulate files:data --partitions 3
+    simulate "kafka:$ESPALIER_TEST_BROKER" --prefix "$prefix" --partitions 2
+    espalier check --config kafka.ini --create-topics >/dev/null
+    espalier train --config files.ini --summary files.json
+    espalier train --config kafka.ini --summary kafka.json
+    diff <(essence files.json) <(essence kafka.json)
+    [ "$(jq .models[0].examples_learned files.json)" -gt 4000 ]
+}
+
+@test "one record a year ahead and one an hour ahead in each partition change no other's label" {
+    mkdir data
+    simulate files:data --partitions 1
+    simulate "kafka:$ESPALIER_TEST_BROKER" --prefix "$prefix" --partitions 2 --wild
+    espalier check --config kafka.ini --create-topics >/dev/null
+    espalier train --config files.ini --summary files.json
+    espalier train --config kafka.ini --summary kafka.json
+    [ "$(jq ".counters[\"${prefix}impressions\"].dead" kafka.json)" = 4 ]
+    diff <(jq '{labels, models}' files.json) <(jq '{labels, models}' kafka.json)
+}
+
+@test "examples and dead letters arrive in their topics" {
+    simulate "kafka:$ESPALIER_TEST_BROKER" --prefix "$prefix" --partitions 2 --malformed 0.01
+    espalier check --config kafka.ini -o output.examples=on --create-topics >/dev/null
+    espalier train --config kafka.ini -o output.examples=on --summary s.json
+    written=$(jq .examples_written s.json)
+    dead=$(jq '[.counters[].dead] | add' s.json)
+    [ "$written" -gt 4000 ]
+    [ "$dead" -gt 10 ]
+    # Read back what was written: the dead letters' own topic decodes with its own schema.
+    cat >back.ini <<END
+[kafka]
+bootstrap.servers = $ESPALIER_TEST_BROKER
+[impressions]
+topic = ${prefix}dead
+schema = $SOURCE/schemas/dead_letter.avsc
+framing = single-object
+id = offset
+time = @log
+[clicks]
+topic = ${prefix}late
+schema = $SOURCE/schemas/dead_letter.avsc
+framing = single-object
+id = offset
+time = @log
+[installs]
+enabled = off
+[model]
+setup = ctr
+[features]
+categorical = reason
+[output]
+late_topic = ${prefix}x
+dead_letter_topic = ${prefix}y
+END
+    espalier check --config back.ini --create-topics >/dev/null
+    espalier train --config back.ini --summary back.json
+    [ "$(jq ".counters[\"${prefix}dead\"].read" back.json)" = "$dead" ]
+    [ "$(jq ".counters[\"${prefix}dead\"].dead" back.json)" = 0 ]
+}
+
+@test "with --follow a run goes on until a signal, and then leaves with its summary" {
+    simulate "kafka:$ESPALIER_TEST_BROKER" --prefix "$prefix" --partitions 2
+    espalier check --config kafka.ini --create-topics >/dev/null
+    espalier train --config kafka.ini --follow --summary s.json >out 2>log 3>&- &
+    pid=$!
+    # The watermark stands at the last events; labels up to an hour before them are learned. The
+    # second wave goes to the same topics and must be read by the same run.
+    simulate "kafka:$ESPALIER_TEST_BROKER" --prefix "$prefix" --partitions 2 --seed 2
+    for _ in $(seq 100); do
+        if espalier_reads_all "$pid"; then break; fi
+        read -rt 0.1 <> <(:) || true
+    done
+    kill -TERM "$pid"
+    wait "$pid"
+    [ "$(jq ".counters[\"${prefix}impressions\"].read" s.json)" = 10000 ]
+}
+
+# The run has logged both waves of impressions (progress lines come every ten seconds).
+espalier_reads_all() {
+    kill -0 "$1" && events=$(sed -n 's/.* events=\([0-9]*\).*/\1/p' log | tail -n 1) &&
+        [ "${events:-0}" -ge 10000 ]
+}
