@@ -23,40 +23,52 @@ static bool repeats(const struct esp_feature_batch *features, size_t begin, size
 }
 
 /*
+ * Looks up the pairs from n_found to `until` and has their rows fetched into cache; ESP_NO_ROW
+ * where there is none yet. Returns until.
+ */
+static size_t look_ahead(struct esp_tower_rows *tower, const struct esp_feature_batch *features,
+                         size_t n_found, size_t until)
+{
+    struct esp_table_view view = esp_table_view(&tower->table);
+    for (; n_found < until; n_found++) {
+        uint32_t row = esp_table_find(&view, features->keys[n_found]);
+        tower->rows[n_found] = row;
+        if (row == ESP_NO_ROW)
+            continue;
+        __builtin_prefetch(&tower->table.meta[row], 1);
+        __builtin_prefetch(view.rows + row * view.stride);
+    }
+    return until;
+}
+
+/*
  * Resolves the pairs of the rows that learn by the tower, admitting and touching, in label order.
- * Look-ups run ahead of use, so that slot, meta and row are in cache when they are needed.
+ * Slots are fetched 40 pairs ahead of use and rows 16 to 24, so that little waits for memory.
  */
 static enum esp_status resolve_learning(struct esp_tower_rows *tower, const struct esp_rows *rows,
                                         struct esp_error *err)
 {
-    enum { SLOTS_AHEAD = 32, ROWS_AHEAD = 16 };
+    enum { SLOTS_AHEAD = 40, ROWS_AHEAD = 16, AT_ONCE = 8 };
     const struct esp_feature_batch *features = &rows->features;
-    struct esp_table *table = &tower->table;
     size_t F = features->n_features, n_pairs = esp_rows_n_pairs(rows), n_found = 0;
-    for (size_t i = 0; i < rows->n; i++) {
-        if (!(rows->infos[i].terms & tower->terms))
+    for (size_t r = 0; r < rows->n * F; r++) {
+        size_t begin = features->begin[r], end = features->begin[r + 1];
+        if (!(rows->infos[r / F].terms & tower->terms))
             continue;
-        for (size_t f = 0; f < F; f++) {
-            size_t begin = features->begin[i * F + f], end = features->begin[i * F + f + 1];
-            for (size_t p = begin; p < end; p++) {
-                struct esp_table_view view = esp_table_view(table);
-                if (p + SLOTS_AHEAD < n_pairs)
-                    esp_table_prefetch_slot(&view, features->keys[p + SLOTS_AHEAD]);
-                for (n_found = n_found > p ? n_found : p;
-                     n_found < n_pairs && n_found <= p + ROWS_AHEAD; n_found++) {
-                    uint32_t row = esp_table_find(&view, features->keys[n_found]);
-                    tower->rows[n_found] = row;
-                    if (row == ESP_NO_ROW)
-                        continue;
-                    __builtin_prefetch(&table->meta[row], 1);
-                    __builtin_prefetch(table->rows + (size_t)row * table->stride);
-                }
-                enum esp_status status = esp_table_train(
-                    table, features->keys[p], f, tower->rows[p], !repeats(features, begin, p),
-                    &tower->rows[p], &tower->places[p], err);
-                if (status != ESP_OK)
-                    return status;
+        for (size_t p = begin; p < end; p++) {
+            struct esp_table_view view = esp_table_view(&tower->table);
+            if (p + SLOTS_AHEAD < n_pairs)
+                esp_table_prefetch_slot(&view, features->keys[p + SLOTS_AHEAD]);
+            if (n_found < n_pairs && n_found <= p + ROWS_AHEAD) {
+                size_t until = p + ROWS_AHEAD + AT_ONCE;
+                n_found = look_ahead(tower, features, n_found > p ? n_found : p,
+                                     until < n_pairs ? until : n_pairs);
             }
+            enum esp_status status = esp_table_train(&tower->table, features->keys[p], r % F,
+                                                     tower->rows[p], !repeats(features, begin, p),
+                                                     &tower->rows[p], &tower->places[p], err);
+            if (status != ESP_OK)
+                return status;
         }
     }
     return ESP_OK;

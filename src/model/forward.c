@@ -42,12 +42,15 @@ ESP_INLINE void gather(size_t D, const struct esp_table_view *view,
                        const struct esp_feature_batch *batch, const uint32_t *rows, size_t first,
                        size_t n, float *restrict x, size_t ldx)
 {
-    size_t F = batch->n_features;
+    enum { AHEAD = 16 }; /* pairs: rows that were looked up a batch ago may be out of L2 again */
+    size_t F = batch->n_features, end = batch->begin[(first + n) * F];
     const float *restrict table = view->rows;
     for (size_t i = 0; i < n; i++)
         for (size_t f = 0; f < F; f++) {
             const uint32_t *begin = &batch->begin[(first + i) * F + f];
             float *sum = x + i * ldx + f * D;
+            if (begin[0] + AHEAD < end)
+                __builtin_prefetch(table + rows[begin[0] + AHEAD] * view->stride);
             if (begin[0] == begin[1]) {
                 memset(sum, 0, D * sizeof(*sum));
                 continue;
