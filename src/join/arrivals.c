@@ -73,8 +73,6 @@ static enum esp_status store_waiting(struct esp_joiner *joiner, enum esp_event_k
     if (status == ESP_OK)
         status = esp_calendar_add(kind == ESP_CLICK ? &joiner->clicks : &joiner->installs,
                                   header->time_us, ref, err);
-    if (status == ESP_OK && header->time_us < joiner->next_waiting_us)
-        joiner->next_waiting_us = header->time_us;
     return status;
 }
 
@@ -168,6 +166,10 @@ static enum esp_reject reject_of(const struct esp_joiner *joiner, const struct e
         return (enum esp_reject)header->reject;
     if (header->time_us < -ESP_JOIN_MAX_US || header->time_us > ESP_JOIN_MAX_US)
         return ESP_REJECT_TIME_RANGE;
+    if ((header->payload.size | header->id.size | header->click_id.size) < ESP_SURELY_FITS)
+        return ESP_REJECT_NONE;
+    /* An impression stands with its payload, a click with its click id, which is filed by itself
+     * later on. */
     if (!esp_stored_fits(&joiner->ring, header->payload, header->id) ||
         !esp_stored_fits(&joiner->ring, header->id, header->click_id))
         return ESP_REJECT_TOO_LARGE;

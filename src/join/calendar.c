@@ -6,6 +6,7 @@
  *      the open bucket's.
  *  (2) run[run_at .. run_n) is sorted by (time, order); the side heap holds times up to the end of
  *      the open bucket. So what is earliest is the front of the one or of the other.
+ *  (3) not_before_us is at most the earliest time.
  */
 #include "join/calendar.h"
 
@@ -34,7 +35,7 @@ struct esp_calendar_bucket {
 void esp_calendar_init(struct esp_calendar *calendar, unsigned shift,
                        struct esp_calendar_order order)
 {
-    *calendar = (struct esp_calendar){.order = order, .shift = shift};
+    *calendar = (struct esp_calendar){.order = order, .shift = shift, .not_before_us = INT64_MAX};
 }
 
 static void free_chunks(struct esp_calendar_chunk *chunk)
@@ -241,6 +242,7 @@ static enum esp_status open_bucket(struct esp_calendar *calendar, struct esp_err
     calendar->run_n = bucket->n;
     calendar->is_open = true;
     calendar->open_number = bucket->number;
+    calendar->run_start_us = (int64_t)((uint64_t)bucket->number << calendar->shift);
     forget_bucket(calendar, bucket);
     esp_calendar_sort(&calendar->order, calendar->run, calendar->run_scratch, calendar->ties,
                       calendar->run_n);
@@ -252,6 +254,8 @@ enum esp_status esp_calendar_add(struct esp_calendar *calendar, int64_t time_us,
 {
     int64_t number = time_us >> calendar->shift; /* rounds down, below 0 as well */
     enum esp_status status = ESP_OK;
+    if (time_us < calendar->not_before_us)
+        calendar->not_before_us = time_us;
     if (calendar->is_open && number <= calendar->open_number) {
         status = side_push(calendar, (struct esp_calendar_entry){time_us, ref}, err);
         calendar->n += status == ESP_OK;
@@ -276,47 +280,43 @@ enum esp_status esp_calendar_add(struct esp_calendar *calendar, int64_t time_us,
     return ESP_OK;
 }
 
-static struct esp_calendar_entry run_front(const struct esp_calendar *calendar)
-{
-    uint64_t packed = calendar->run[calendar->run_at];
-    int64_t start = (int64_t)((uint64_t)calendar->open_number << calendar->shift);
-    return (struct esp_calendar_entry){start + (int64_t)(packed >> 32), (uint32_t)packed};
-}
-
 /* The front of the run rather than of the side heap; one of them is not empty. */
 static bool run_is_first(const struct esp_calendar *calendar)
 {
     if (calendar->side_n == 0 || calendar->run_at == calendar->run_n)
         return calendar->side_n == 0;
-    struct esp_calendar_entry front = run_front(calendar);
+    struct esp_calendar_entry front = esp_calendar_front(calendar);
     return is_before(calendar, &front, &calendar->side[0]);
 }
 
-enum esp_status esp_calendar_peek(struct esp_calendar *calendar, int64_t limit_us,
+enum esp_status esp_calendar_look(struct esp_calendar *calendar, int64_t limit_us,
                                   struct esp_calendar_entry *out, bool *out_found,
                                   struct esp_error *err)
 {
     *out_found = false;
     if (calendar->run_at == calendar->run_n && calendar->side_n == 0) {
-        if (calendar->n_buckets == 0 ||
-            (int64_t)((uint64_t)calendar->heap[0]->number << calendar->shift) >= limit_us)
+        int64_t start_us = INT64_MAX;
+        if (calendar->n_buckets > 0)
+            start_us = (int64_t)((uint64_t)calendar->heap[0]->number << calendar->shift);
+        calendar->not_before_us = start_us;
+        if (start_us >= limit_us)
             return ESP_OK;
         enum esp_status status = open_bucket(calendar, err);
         if (status != ESP_OK || calendar->run_n == 0)
             return status;
     }
-    *out = run_is_first(calendar) ? run_front(calendar) : calendar->side[0];
+    *out = run_is_first(calendar) ? esp_calendar_front(calendar) : calendar->side[0];
     *out_found = out->time_us < limit_us;
+    calendar->not_before_us = out->time_us;
     return ESP_OK;
 }
 
-void esp_calendar_pop(struct esp_calendar *calendar)
+void esp_calendar_take(struct esp_calendar *calendar)
 {
     if (run_is_first(calendar))
         calendar->run_at++;
     else
         side_pop(calendar);
-    calendar->n--;
 }
 
 size_t esp_calendar_memory(const struct esp_calendar *calendar)
@@ -332,10 +332,9 @@ size_t esp_calendar_memory(const struct esp_calendar *calendar)
 void esp_calendar_each(const struct esp_calendar *calendar,
                        void (*visit)(void *context, int64_t time_us, uint32_t ref), void *context)
 {
-    for (size_t i = calendar->run_at; i < calendar->run_n; i++) {
-        int64_t start = (int64_t)((uint64_t)calendar->open_number << calendar->shift);
-        visit(context, start + (int64_t)(calendar->run[i] >> 32), (uint32_t)calendar->run[i]);
-    }
+    for (size_t i = calendar->run_at; i < calendar->run_n; i++)
+        visit(context, calendar->run_start_us + (int64_t)(calendar->run[i] >> 32),
+              (uint32_t)calendar->run[i]);
     for (size_t i = 0; i < calendar->side_n; i++)
         visit(context, calendar->side[i].time_us, calendar->side[i].ref);
     for (size_t i = 0; i < calendar->n_buckets; i++) {

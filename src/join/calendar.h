@@ -55,8 +55,9 @@ struct esp_calendar {
     size_t n_chunks;                  /* spare ones included */
 
     bool is_open;
-    int64_t open_number; /* if is_open: entries of this bucket and before go to the side */
-    uint64_t *run;       /* (time in bucket) << 32 | ref */
+    int64_t open_number;  /* if is_open: entries of this bucket and before go to the side */
+    int64_t run_start_us; /* of the open bucket */
+    uint64_t *run;        /* (time in bucket) << 32 | ref */
     uint64_t *run_scratch;
     size_t run_at, run_n, run_capacity, scratch_capacity;
     struct esp_calendar_entry *side;
@@ -64,7 +65,8 @@ struct esp_calendar {
     struct esp_calendar_tie *ties;
     size_t tie_capacity;
 
-    size_t n; /* entries */
+    size_t n;              /* entries */
+    int64_t not_before_us; /* no entry has a time below */
 };
 
 /* A bucket is 2^shift us wide, shift <= 32. Allocates nothing. */
@@ -76,22 +78,57 @@ void esp_calendar_release(struct esp_calendar *calendar);
 enum esp_status esp_calendar_add(struct esp_calendar *calendar, int64_t time_us, uint32_t ref,
                                  struct esp_error *err);
 
+static inline struct esp_calendar_entry esp_calendar_front(const struct esp_calendar *calendar)
+{
+    uint64_t packed = calendar->run[calendar->run_at];
+    return (struct esp_calendar_entry){calendar->run_start_us + (int64_t)(packed >> 32),
+                                       (uint32_t)packed};
+}
+
+/* esp_calendar_peek() and _pop() where the front is not simply that of the run. */
+enum esp_status esp_calendar_look(struct esp_calendar *calendar, int64_t limit_us,
+                                  struct esp_calendar_entry *out, bool *out_found,
+                                  struct esp_error *err);
+void esp_calendar_take(struct esp_calendar *calendar);
+
 /*
  * The earliest entry if its time is below the limit; opens a bucket if need be.
  * *out_found is false where there is none. Errors: ESP_ENOMEM.
  */
-enum esp_status esp_calendar_peek(struct esp_calendar *calendar, int64_t limit_us,
-                                  struct esp_calendar_entry *out, bool *out_found,
-                                  struct esp_error *err);
+static inline enum esp_status esp_calendar_peek(struct esp_calendar *calendar, int64_t limit_us,
+                                                struct esp_calendar_entry *out, bool *out_found,
+                                                struct esp_error *err)
+{
+    *out_found = false;
+    if (calendar->not_before_us >= limit_us)
+        return ESP_OK;
+    if (calendar->side_n > 0 || calendar->run_at == calendar->run_n)
+        return esp_calendar_look(calendar, limit_us, out, out_found, err);
+    *out = esp_calendar_front(calendar);
+    *out_found = out->time_us < limit_us;
+    calendar->not_before_us = out->time_us;
+    return ESP_OK;
+}
 
 /* Takes off the entry that esp_calendar_peek() gave last; nothing was added in between. */
-void esp_calendar_pop(struct esp_calendar *calendar);
+static inline void esp_calendar_pop(struct esp_calendar *calendar)
+{
+    calendar->n--;
+    if (calendar->side_n > 0)
+        esp_calendar_take(calendar);
+    else
+        calendar->run_at++;
+}
 
-/* The reference k places behind the front of the open bucket's run, or 0: for prefetching. */
+/*
+ * The reference that comes about k places behind the front, or 0: for prefetching. Exact within
+ * the run; the side heap is only roughly in order.
+ */
 static inline uint32_t esp_calendar_ahead(const struct esp_calendar *calendar, size_t k)
 {
-    size_t at = calendar->run_at + k;
-    return at < calendar->run_n ? (uint32_t)calendar->run[at] : 0;
+    if (k < calendar->run_n - calendar->run_at)
+        return (uint32_t)calendar->run[calendar->run_at + k];
+    return k < calendar->side_n ? calendar->side[k].ref : 0;
 }
 
 size_t esp_calendar_memory(const struct esp_calendar *calendar);

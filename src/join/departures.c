@@ -92,8 +92,7 @@ static void fill_label(const struct esp_impression *impression, const struct dep
 }
 
 /* Frees the id and whatever the impression has but its record. */
-static void retire(struct esp_joiner *joiner, struct esp_id_slot *slot,
-                   const struct esp_impression *impression)
+static void retire(struct esp_joiner *joiner, size_t slot, const struct esp_impression *impression)
 {
     esp_impression_done(joiner, impression->stored, &joiner->counters[ESP_IMPRESSION].labelled);
     if (impression->clicked != 0)
@@ -102,7 +101,7 @@ static void retire(struct esp_joiner *joiner, struct esp_id_slot *slot,
 }
 
 /* Copies an impression that has labels to come to lane LONG, and files the next of them. */
-static enum esp_status move_to_long(struct esp_joiner *joiner, struct esp_id_slot *slot,
+static enum esp_status move_to_long(struct esp_joiner *joiner, size_t slot,
                                     const struct esp_impression *impression, uint64_t ticket,
                                     bool whole, struct esp_error *err)
 {
@@ -131,7 +130,7 @@ static enum esp_status move_to_long(struct esp_joiner *joiner, struct esp_id_slo
         joiner->clicked.entries[impression->clicked].ref = ref;
         return ESP_OK;
     }
-    slot->ref = ref;
+    esp_id_index_set_ref(&joiner->pending, slot, ref);
     if (impression->clicked != 0)
         esp_clicked_give(&joiner->clicked, impression->clicked);
     return ESP_OK;
@@ -145,10 +144,10 @@ static enum esp_status depart_click(struct esp_joiner *joiner, const struct depa
     prefetch(joiner);
     const struct esp_stored *stored = esp_plain_record(joiner, departure->ref);
     uint64_t hash = esp_hash(esp_stored_id(stored));
-    struct esp_id_slot *slot = esp_pending_find_record(joiner, hash, departure->ref);
+    size_t slot = esp_pending_find_record(joiner, hash, departure->ref);
     enum esp_status status = ESP_OK;
-    *out_left = slot != NULL;
-    if (slot != NULL) {
+    *out_left = slot != ESP_NO_SLOT;
+    if (slot != ESP_NO_SLOT) {
         struct esp_impression impression;
         esp_impression_view(joiner, slot, &impression);
         fill_label(&impression, departure, hash, joiner->next_ticket++, label);
@@ -172,7 +171,7 @@ static enum esp_status depart_later(struct esp_joiner *joiner, const struct depa
 {
     const struct esp_stored *stored = esp_impression_record(joiner, departure->ref);
     uint64_t hash = esp_hash(esp_stored_id(stored));
-    struct esp_id_slot *slot = esp_pending_find_record(joiner, hash, departure->ref);
+    size_t slot = esp_pending_find_record(joiner, hash, departure->ref);
     struct esp_impression impression;
     esp_impression_view(joiner, slot, &impression);
     uint64_t ticket_and_whole = impression.head->ticket_and_whole;
@@ -199,10 +198,10 @@ static enum esp_status free_click_ids(struct esp_joiner *joiner, struct esp_erro
         if (status != ESP_OK || !found)
             return status;
         uint64_t hash = esp_hash(esp_stored_id(esp_plain_record(joiner, entry.ref)));
-        struct esp_id_slot *slot = esp_id_index_first(&joiner->click_ids, hash);
-        while (slot != NULL && slot->ref != entry.ref)
+        size_t slot = esp_id_index_first(&joiner->click_ids, hash);
+        while (slot != ESP_NO_SLOT && esp_id_index_ref(&joiner->click_ids, slot) != entry.ref)
             slot = esp_id_index_next(&joiner->click_ids, slot);
-        if (slot != NULL)
+        if (slot != ESP_NO_SLOT)
             esp_id_index_remove(&joiner->click_ids, slot);
         esp_calendar_pop(&joiner->click_ends);
         esp_ring_release(&joiner->ring, entry.ref);
@@ -220,8 +219,9 @@ enum esp_status esp_departures(struct esp_joiner *joiner, struct esp_label *labe
         status = next_departure(joiner, &next, &found, err);
         if (status != ESP_OK)
             break;
-        status =
-            esp_pairing_until(joiner, found ? next.maturity_us + 1 : joiner->watermark_us, err);
+        int64_t limit_us = found ? next.maturity_us + 1 : joiner->watermark_us;
+        if (esp_pairing_may_wait(joiner, limit_us))
+            status = esp_pairing_until(joiner, limit_us, err);
         if (status != ESP_OK || !found)
             break;
         joiner->position_us = next.maturity_us;

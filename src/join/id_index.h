@@ -4,81 +4,134 @@
  * A slot is 8 bytes: the hash's upper half and the reference. The ids themselves are compared by
  * the caller, who walks the slots whose half agrees (another id among them: once in 2^32 a pair).
  *
- * A hash's home is its upper half scaled to the number of slots, so homes come in the order of the
- * halves: growing is one sequential sweep, needs no look at the ids, and the number of slots need
- * not be a power of two. It grows by a quarter at a load of 0.8, so that an entry costs 10 to 12.5
- * bytes. Linear probing; removal shifts back, so there are no tombstones.
+ * Slots come in lines of 8, one cache line each. An entry stands in its home line, or, if that is
+ * full, in the first line behind it that has room. So a line with an empty slot has let nobody
+ * pass: there every search ends, and most end in the line they began with. Removal pulls entries
+ * back to keep it so; there are no tombstones. Behind the last home are some lines more, so that
+ * nothing wraps round.
+ *
+ * A hash's home is its upper half scaled to the number of homes, so homes come in the order of the
+ * halves: growing is one sequential sweep in place, needs no look at the ids, and the number of
+ * homes need not be a power of two. It grows by a quarter at a load of 5/6, so that an entry costs
+ * 9.6 to 12 bytes.
  */
 #ifndef ESP_JOIN_ID_INDEX_H
 #define ESP_JOIN_ID_INDEX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "core/status.h"
 
-struct esp_id_slot {
-    uint32_t half; /* upper half of the id's hash */
-    uint32_t ref;  /* the caller's; 0: the slot is empty */
+enum {
+    ESP_LINE_SLOTS = 8,
+    /* For what the last homes have no room for. The very last line keeps an empty slot; where
+     * that one would be needed the table grows. */
+    ESP_LINES_BEHIND = 64,
+};
+
+/* Slot i is halves[i] and refs[i]. */
+struct esp_id_line {
+    uint32_t halves[ESP_LINE_SLOTS]; /* upper half of the id's hash; anything if empty */
+    uint32_t refs[ESP_LINE_SLOTS];   /* the caller's; 0: the slot is empty */
 };
 
 /* Embedded. { 0 } is an empty index without memory. */
 struct esp_id_index {
-    struct esp_id_slot *slots; /* n_slots; at least one is empty */
-    size_t n_slots, n_used;
+    struct esp_id_line *lines; /* n_homes + ESP_LINES_BEHIND, on a cache line's boundary */
+    size_t n_homes, n_used;
+    size_t room_bytes; /* of the mapping that lines may grow into; 0: they are from malloc() */
 };
+
+/* A slot is named by line * ESP_LINE_SLOTS + i. */
+#define ESP_NO_SLOT SIZE_MAX
 
 void esp_id_index_release(struct esp_id_index *index);
 
-/* Makes room for n more entries. Slots may move. Errors: ESP_ENOMEM; nothing has changed then. */
+/* Makes room for n more entries, as a rule. Slots may move. Errors: ESP_ENOMEM; nothing has
+ * changed then. */
 enum esp_status esp_id_index_reserve(struct esp_id_index *index, size_t n, struct esp_error *err);
 
-/* Adds an entry (equal hashes are fine). Room was reserved; ref is not 0. */
-void esp_id_index_add(struct esp_id_index *index, uint64_t hash, uint32_t ref);
+/* Adds an entry (equal hashes are fine); ref is not 0. Slots may move. Errors: ESP_ENOMEM. */
+enum esp_status esp_id_index_add(struct esp_id_index *index, uint64_t hash, uint32_t ref,
+                                 struct esp_error *err);
 
-/* Empties a slot that esp_id_index_first() or _next() gave. Other slots may move. */
-void esp_id_index_remove(struct esp_id_index *index, struct esp_id_slot *slot);
+/* Empties a slot in use. Other entries may move. */
+void esp_id_index_remove(struct esp_id_index *index, size_t slot);
+
+/* Bytes in use; a mapping counts as far as it is filled. */
+size_t esp_id_index_memory(const struct esp_id_index *index);
+
+static inline uint32_t esp_id_index_ref(const struct esp_id_index *index, size_t slot)
+{
+    return index->lines[slot / ESP_LINE_SLOTS].refs[slot % ESP_LINE_SLOTS];
+}
+
+static inline void esp_id_index_set_ref(struct esp_id_index *index, size_t slot, uint32_t ref)
+{
+    index->lines[slot / ESP_LINE_SLOTS].refs[slot % ESP_LINE_SLOTS] = ref;
+}
 
 static inline size_t esp_id_index_home(const struct esp_id_index *index, uint32_t half)
 {
-    return (size_t)(((uint64_t)half * index->n_slots) >> 32);
+    return (size_t)(((uint64_t)half * index->n_homes) >> 32);
 }
 
 static inline void esp_id_index_prefetch(const struct esp_id_index *index, uint64_t hash)
 {
-    __builtin_prefetch(index->slots + esp_id_index_home(index, (uint32_t)(hash >> 32)), 1);
+    __builtin_prefetch(index->lines + esp_id_index_home(index, (uint32_t)(hash >> 32)), 1);
 }
 
-/* The next slot at or after `slot` whose half agrees, or NULL. */
-static inline struct esp_id_slot *esp_id_index_scan(const struct esp_id_index *index,
-                                                    struct esp_id_slot *slot, uint32_t half)
+/* Bit i is [values[i] == wanted]. */
+static inline unsigned esp_line_equal(const uint32_t values[ESP_LINE_SLOTS], uint32_t wanted)
 {
-    const struct esp_id_slot *end = index->slots + index->n_slots;
-    for (; slot->ref != 0; slot++, slot = slot == end ? index->slots : slot)
-        if (slot->half == half)
-            return slot;
-    return NULL;
+#if defined(__SSE2__)
+    const __m128i *at = (const __m128i *)(const void *)values;
+    __m128i key = _mm_set1_epi32((int)wanted);
+    __m128i low = _mm_cmpeq_epi32(_mm_load_si128(at), key);
+    __m128i high = _mm_cmpeq_epi32(_mm_load_si128(at + 1), key);
+    return (unsigned)_mm_movemask_epi8(
+        _mm_packs_epi16(_mm_packs_epi32(low, high), _mm_setzero_si128()));
+#else
+    unsigned bits = 0;
+    for (unsigned i = 0; i < ESP_LINE_SLOTS; i++)
+        bits |= (unsigned)(values[i] == wanted) << i;
+    return bits;
+#endif
 }
 
-/* Walks the slots that may hold the hash: for (slot = first; slot; slot = next). */
-static inline struct esp_id_slot *esp_id_index_first(const struct esp_id_index *index,
-                                                     uint64_t hash)
+/* The first slot with this half, from slot i of a line on, or ESP_NO_SLOT. */
+static inline size_t esp_id_index_scan(const struct esp_id_index *index, size_t line, size_t i,
+                                       uint32_t half)
+{
+    for (;; i = 0, line++) {
+        const struct esp_id_line *at = &index->lines[line];
+        unsigned empty = esp_line_equal(at->refs, 0);
+        unsigned found = (esp_line_equal(at->halves, half) & ~empty) >> i << i;
+        if (found != 0)
+            return line * ESP_LINE_SLOTS + (size_t)__builtin_ctz(found);
+        if (empty != 0)
+            return ESP_NO_SLOT;
+    }
+}
+
+/* Walks the slots that may hold the hash: for (slot = first; slot != ESP_NO_SLOT; slot = next). */
+static inline size_t esp_id_index_first(const struct esp_id_index *index, uint64_t hash)
 {
     uint32_t half = (uint32_t)(hash >> 32);
     if (index->n_used == 0)
-        return NULL;
-    return esp_id_index_scan(index, index->slots + esp_id_index_home(index, half), half);
+        return ESP_NO_SLOT;
+    return esp_id_index_scan(index, esp_id_index_home(index, half), 0, half);
 }
 
-static inline struct esp_id_slot *esp_id_index_next(const struct esp_id_index *index,
-                                                    struct esp_id_slot *slot)
+static inline size_t esp_id_index_next(const struct esp_id_index *index, size_t slot)
 {
-    uint32_t half = slot->half;
-    slot++;
-    return esp_id_index_scan(index, slot == index->slots + index->n_slots ? index->slots : slot,
-                             half);
+    size_t line = slot / ESP_LINE_SLOTS, i = slot % ESP_LINE_SLOTS;
+    return esp_id_index_scan(index, line, i + 1, index->lines[line].halves[i]);
 }
-
-size_t esp_id_index_memory(const struct esp_id_index *index);
 
 #endif

@@ -60,8 +60,8 @@
 
 enum {
     DEFAULT_SEGMENT = 16 << 20,
-    PUSH_BATCH = 32, /* headers whose slots are prefetched together */
-    MIN_SHIFT = 20,  /* a bucket is at least a second wide */
+    SLOTS_AHEAD = 32, /* how far ahead of an impression its slot is fetched */
+    MIN_SHIFT = 20,   /* a bucket is at least a second wide */
     MAX_SHIFT = 32,
     BUCKETS = 1024, /* about as many are filled at a time */
 };
@@ -187,7 +187,6 @@ enum esp_status esp_joiner_new(const struct esp_joiner_config *config, struct es
     joiner->config = *config;
     joiner->has_installs = config->n_partitions[ESP_INSTALL] > 0;
     joiner->watermark_us = joiner->position_us = ESP_TIME_NONE;
-    joiner->next_waiting_us = ESP_TIME_END;
     esp_outcasts_init(&joiner->outcasts);
     init_calendars(joiner);
     status = esp_ring_init(
@@ -225,35 +224,32 @@ void esp_joiner_free(struct esp_joiner *joiner)
 
 /* ---- finding impressions ---- */
 
-struct esp_id_slot *esp_pending_find(const struct esp_joiner *joiner, uint64_t hash,
-                                     struct esp_bytes id)
+size_t esp_pending_find(const struct esp_joiner *joiner, uint64_t hash, struct esp_bytes id)
 {
-    struct esp_id_slot *slot = esp_id_index_first(&joiner->pending, hash);
-    for (; slot != NULL; slot = esp_id_index_next(&joiner->pending, slot)) {
-        uint32_t ref = esp_slot_record(joiner, slot->ref);
+    size_t slot = esp_id_index_first(&joiner->pending, hash);
+    for (; slot != ESP_NO_SLOT; slot = esp_id_index_next(&joiner->pending, slot)) {
+        uint32_t ref = esp_slot_record(joiner, slot);
         if (esp_bytes_equal(id, esp_stored_id(esp_impression_record(joiner, ref))))
-            return slot;
+            break;
     }
-    return NULL;
+    return slot;
 }
 
-struct esp_id_slot *esp_pending_find_record(const struct esp_joiner *joiner, uint64_t hash,
-                                            uint32_t ref)
+size_t esp_pending_find_record(const struct esp_joiner *joiner, uint64_t hash, uint32_t ref)
 {
-    struct esp_id_slot *slot = esp_id_index_first(&joiner->pending, hash);
-    for (; slot != NULL; slot = esp_id_index_next(&joiner->pending, slot))
-        if (esp_slot_record(joiner, slot->ref) == ref)
-            return slot;
-    return NULL;
+    size_t slot = esp_id_index_first(&joiner->pending, hash);
+    while (slot != ESP_NO_SLOT && esp_slot_record(joiner, slot) != ref)
+        slot = esp_id_index_next(&joiner->pending, slot);
+    return slot;
 }
 
-void esp_impression_view(const struct esp_joiner *joiner, const struct esp_id_slot *slot,
-                         struct esp_impression *out)
+void esp_impression_view(const struct esp_joiner *joiner, size_t slot, struct esp_impression *out)
 {
+    uint32_t slot_ref = esp_id_index_ref(&joiner->pending, slot);
     *out = (struct esp_impression){
-        .ref = slot->ref, .click_us = ESP_TIME_NONE, .install_us = ESP_TIME_NONE};
-    if ((slot->ref & (uint32_t)ESP_REF_CLICKED) != 0) {
-        out->clicked = slot->ref & ~(uint32_t)ESP_REF_CLICKED;
+        .ref = slot_ref, .click_us = ESP_TIME_NONE, .install_us = ESP_TIME_NONE};
+    if ((slot_ref & (uint32_t)ESP_REF_CLICKED) != 0) {
+        out->clicked = slot_ref & ~(uint32_t)ESP_REF_CLICKED;
         const struct esp_clicked *entry = &joiner->clicked.entries[out->clicked];
         out->ref = entry->ref;
         out->click_us = entry->click_us;
@@ -320,15 +316,15 @@ enum esp_status esp_joiner_push(struct esp_joiner *joiner, enum esp_event_kind k
     size_t index = partition_index(joiner, kind, partition);
     if (n > 0)
         joiner->sources[index].is_idle = false;
-    for (size_t begin = 0; begin < n && status == ESP_OK; begin += PUSH_BATCH) {
-        size_t end = n - begin < PUSH_BATCH ? n : begin + PUSH_BATCH;
-        if (kind == ESP_IMPRESSION) {
-            status = esp_id_index_reserve(&joiner->pending, end - begin, err);
-            for (size_t i = begin; i < end && status == ESP_OK; i++)
-                esp_id_index_prefetch(&joiner->pending, headers[i].id_hash);
-        }
-        for (size_t i = begin; i < end && status == ESP_OK; i++)
-            status = esp_arrival(joiner, kind, partition, &headers[i], err);
+    bool ids = kind == ESP_IMPRESSION;
+    if (ids)
+        status = esp_id_index_reserve(&joiner->pending, n, err);
+    for (size_t i = 0; ids && status == ESP_OK && i < n && i < SLOTS_AHEAD; i++)
+        esp_id_index_prefetch(&joiner->pending, headers[i].id_hash);
+    for (size_t i = 0; i < n && status == ESP_OK; i++) {
+        if (ids && n - i > SLOTS_AHEAD)
+            esp_id_index_prefetch(&joiner->pending, headers[i + SLOTS_AHEAD].id_hash);
+        status = esp_arrival(joiner, kind, partition, &headers[i], err);
     }
     note_partition(joiner, index);
     esp_outcasts_seal(&joiner->outcasts);

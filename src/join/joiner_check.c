@@ -25,7 +25,7 @@ static void visit(void *context, int64_t time_us, uint32_t entry)
         walk->n_by_segment[ref >> joiner->ring.unit_bits]++;
     if (walk->is_label && walk->lane == ESP_LANE_LONG) {
         struct esp_bytes id = esp_stored_id(esp_impression_record(joiner, ref));
-        ESP_CHECK(3, esp_pending_find_record(joiner, esp_hash(id), ref) != NULL);
+        ESP_CHECK(3, esp_pending_find_record(joiner, esp_hash(id), ref) != ESP_NO_SLOT);
     }
     if (walk->lane == ESP_LANE_IMPRESSIONS)
         walk->n_bytes += esp_plain_record(joiner, ref)->size;
@@ -48,8 +48,6 @@ static void check_calendars(const struct esp_joiner *joiner, uint64_t *out_conte
     struct walk contenders = {joiner, ESP_LANE_IMPRESSIONS, false, at_us, NULL, 0};
     esp_calendar_each(&joiner->due, visit, &due);
     esp_calendar_each(&joiner->later, visit, &later);
-    waiting.earliest_us = contenders.earliest_us =
-        joiner->next_waiting_us > at_us ? joiner->next_waiting_us : at_us;
     esp_calendar_each(&joiner->clicks, visit, &waiting);
     esp_calendar_each(&joiner->installs, visit, &waiting);
     esp_calendar_each(&joiner->contenders, visit, &contenders);
@@ -66,15 +64,18 @@ static void check_ids(const struct esp_joiner *joiner, uint64_t contender_bytes)
 {
     size_t n_slots = 0, n_long = 0, n_clicked = 0;
     uint64_t n_bytes = 0;
-    for (size_t i = 0; i < joiner->pending.n_slots; i++) {
-        const struct esp_id_slot *slot = &joiner->pending.slots[i];
-        if (slot->ref == 0)
+    size_t n_all = joiner->pending.n_homes == 0
+                       ? 0
+                       : (joiner->pending.n_homes + ESP_LINES_BEHIND) * ESP_LINE_SLOTS;
+    for (size_t slot = 0; slot < n_all; slot++) {
+        if (esp_id_index_ref(&joiner->pending, slot) == 0)
             continue;
         struct esp_impression impression;
         esp_impression_view(joiner, slot, &impression);
         struct esp_bytes id = esp_stored_id(impression.stored);
         uint64_t hash = esp_hash(id);
-        ESP_CHECK(2, slot->half == (uint32_t)(hash >> 32));
+        ESP_CHECK(2, joiner->pending.lines[slot / ESP_LINE_SLOTS].halves[slot % ESP_LINE_SLOTS] ==
+                         (uint32_t)(hash >> 32));
         ESP_CHECK(2, esp_pending_find(joiner, hash, id) == slot);
         ESP_CHECK(3, impression.clicked == 0 || impression.click_us != ESP_TIME_NONE);
         n_slots++;

@@ -64,8 +64,7 @@ struct esp_joiner {
     struct esp_calendar installs;   /* waiting, by t_z */
     struct esp_calendar click_ends; /* click ids, by the time that they are free again */
 
-    int64_t next_waiting_us; /* no contender, click or install has a time below */
-    int64_t position_us;     /* everything before is done: paired, and its labels left */
+    int64_t position_us; /* everything before is done: paired, and its labels left */
     uint64_t next_ticket;
 
     struct esp_join_counters counters[ESP_N_EVENT_KINDS];
@@ -100,23 +99,21 @@ static inline const struct esp_stored *esp_plain_record(const struct esp_joiner 
 }
 
 /* The record that a slot of `pending` leads to. */
-static inline uint32_t esp_slot_record(const struct esp_joiner *joiner, uint32_t slot_ref)
+static inline uint32_t esp_slot_record(const struct esp_joiner *joiner, size_t slot)
 {
+    uint32_t slot_ref = esp_id_index_ref(&joiner->pending, slot);
     if ((slot_ref & (uint32_t)ESP_REF_CLICKED) == 0)
         return slot_ref;
     return joiner->clicked.entries[slot_ref & ~(uint32_t)ESP_REF_CLICKED].ref;
 }
 
-/* The slot of an id in `pending`, or NULL. */
-struct esp_id_slot *esp_pending_find(const struct esp_joiner *joiner, uint64_t hash,
-                                     struct esp_bytes id);
+/* The slot of an id in `pending`, or ESP_NO_SLOT. */
+size_t esp_pending_find(const struct esp_joiner *joiner, uint64_t hash, struct esp_bytes id);
 
-/* The slot of this very record in `pending`, or NULL: then it is a duplicate or a contender. */
-struct esp_id_slot *esp_pending_find_record(const struct esp_joiner *joiner, uint64_t hash,
-                                            uint32_t ref);
+/* The slot of this very record in `pending`, or ESP_NO_SLOT: a duplicate or a contender. */
+size_t esp_pending_find_record(const struct esp_joiner *joiner, uint64_t hash, uint32_t ref);
 
-void esp_impression_view(const struct esp_joiner *joiner, const struct esp_id_slot *slot,
-                         struct esp_impression *out);
+void esp_impression_view(const struct esp_joiner *joiner, size_t slot, struct esp_impression *out);
 
 /* Counts an impression out of what is pending, under the counter given. */
 void esp_impression_done(struct esp_joiner *joiner, const struct esp_stored *stored,
@@ -136,6 +133,13 @@ void esp_arrivals_release(struct esp_join_partition *partition);
  * Errors: ESP_ENOMEM. */
 enum esp_status esp_pairing_until(struct esp_joiner *joiner, int64_t limit_us,
                                   struct esp_error *err);
+
+/* Does anything wait with a time below the limit? True may be wrong, false is not. */
+static inline bool esp_pairing_may_wait(const struct esp_joiner *joiner, int64_t limit_us)
+{
+    return joiner->clicks.not_before_us < limit_us || joiner->installs.not_before_us < limit_us ||
+           joiner->contenders.not_before_us < limit_us;
+}
 
 /* Gives an impression its id, or makes the later of two a contender. Errors: ESP_ENOMEM. */
 enum esp_status esp_pairing_enroll(struct esp_joiner *joiner, uint32_t ref, uint64_t hash,

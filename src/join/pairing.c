@@ -19,22 +19,17 @@ enum esp_status esp_pairing_enroll(struct esp_joiner *joiner, uint32_t ref, uint
                                    struct esp_error *err)
 {
     struct esp_bytes id = esp_stored_id(esp_impression_record(joiner, ref));
-    struct esp_id_slot *slot = esp_pending_find(joiner, hash, id);
-    if (slot == NULL) {
-        enum esp_status status = esp_id_index_reserve(&joiner->pending, 1, err);
-        if (status == ESP_OK)
-            esp_id_index_add(&joiner->pending, hash, ref);
-        return status;
+    size_t slot = esp_pending_find(joiner, hash, id);
+    if (slot == ESP_NO_SLOT) {
+        return esp_id_index_add(&joiner->pending, hash, ref, err);
     }
-    uint32_t contender = ref, holder = esp_slot_record(joiner, slot->ref);
+    uint32_t contender = ref, holder = esp_slot_record(joiner, slot);
     /* A holder that gives way has no click: see "one id, one impression" in joiner.c. */
     if (is_before(joiner, ref, holder)) {
-        slot->ref = ref;
+        esp_id_index_set_ref(&joiner->pending, slot, ref);
         contender = holder;
     }
     int64_t time_us = esp_impression_record(joiner, contender)->time_us;
-    if (time_us < joiner->next_waiting_us)
-        joiner->next_waiting_us = time_us;
     return esp_calendar_add(&joiner->contenders, time_us, contender, err);
 }
 
@@ -44,9 +39,9 @@ static enum esp_status apply_contender(struct esp_joiner *joiner, uint32_t ref,
 {
     const struct esp_stored *stored = esp_impression_record(joiner, ref);
     uint64_t hash = esp_hash(esp_stored_id(stored));
-    const struct esp_id_slot *slot = esp_pending_find(joiner, hash, esp_stored_id(stored));
+    size_t slot = esp_pending_find(joiner, hash, esp_stored_id(stored));
     /* The id is free, or was given meanwhile to one whose time is still to come. */
-    if (slot == NULL || is_before(joiner, ref, esp_slot_record(joiner, slot->ref)))
+    if (slot == ESP_NO_SLOT || is_before(joiner, ref, esp_slot_record(joiner, slot)))
         return esp_pairing_enroll(joiner, ref, hash, err);
     esp_impression_done(joiner, stored, &joiner->counters[ESP_IMPRESSION].duplicate);
     return ESP_OK;
@@ -64,11 +59,14 @@ static enum esp_status file_click_id(struct esp_joiner *joiner, const struct esp
 {
     struct esp_bytes click_id = esp_stored_payload(click);
     uint64_t hash = esp_hash(click_id);
-    struct esp_id_slot *slot = esp_id_index_first(&joiner->click_ids, hash);
-    for (; slot != NULL; slot = esp_id_index_next(&joiner->click_ids, slot))
-        if (esp_bytes_equal(click_id, esp_stored_id(esp_plain_record(joiner, slot->ref))))
+    size_t slot = esp_id_index_first(&joiner->click_ids, hash);
+    for (; slot != ESP_NO_SLOT; slot = esp_id_index_next(&joiner->click_ids, slot))
+        if (esp_bytes_equal(click_id, esp_stored_id(esp_plain_record(
+                                          joiner, esp_id_index_ref(&joiner->click_ids, slot)))))
             break;
-    if (slot != NULL && esp_plain_record(joiner, slot->ref)->time_us >= click->time_us)
+    if (slot != ESP_NO_SLOT &&
+        esp_plain_record(joiner, esp_id_index_ref(&joiner->click_ids, slot))->time_us >=
+            click->time_us)
         return ESP_OK;
     int64_t end_us = impression->stored->time_us + joiner->config.click_window_us;
     int64_t install_end_us = impression->click_us + joiner->config.install_window_us;
@@ -81,14 +79,13 @@ static enum esp_status file_click_id(struct esp_joiner *joiner, const struct esp
         status = esp_calendar_add(&joiner->click_ends, end_us, ref, err);
     if (status != ESP_OK)
         return status;
-    if (slot != NULL) {
-        slot->ref = ref; /* the old one's entry in click_ends finds no slot, and frees it */
+    if (slot != ESP_NO_SLOT) {
+        esp_id_index_set_ref(
+            &joiner->click_ids, slot,
+            ref); /* the old one's entry in click_ends finds no slot, and frees it */
         return ESP_OK;
     }
-    status = esp_id_index_reserve(&joiner->click_ids, 1, err);
-    if (status == ESP_OK)
-        esp_id_index_add(&joiner->click_ids, hash, ref);
-    return status;
+    return esp_id_index_add(&joiner->click_ids, hash, ref, err);
 }
 
 static enum esp_status apply_click(struct esp_joiner *joiner, const struct esp_stored *click,
@@ -96,12 +93,12 @@ static enum esp_status apply_click(struct esp_joiner *joiner, const struct esp_s
 {
     struct esp_join_counters *counters = &joiner->counters[ESP_CLICK];
     struct esp_bytes id = esp_stored_id(click);
-    struct esp_id_slot *slot = esp_pending_find(joiner, esp_hash(id), id);
+    size_t slot = esp_pending_find(joiner, esp_hash(id), id);
     struct esp_impression impression;
-    if (slot != NULL)
+    if (slot != ESP_NO_SLOT)
         esp_impression_view(joiner, slot, &impression);
     counters->pending--;
-    if (slot == NULL || impression.stored->time_us > click->time_us ||
+    if (slot == ESP_NO_SLOT || impression.stored->time_us > click->time_us ||
         click->time_us - impression.stored->time_us > joiner->config.click_window_us) {
         counters->unmatched++;
         return ESP_OK;
@@ -114,7 +111,7 @@ static enum esp_status apply_click(struct esp_joiner *joiner, const struct esp_s
         status = esp_clicked_take(&joiner->clicked, entry, &index, err);
         if (status != ESP_OK)
             return status;
-        slot->ref = index | (uint32_t)ESP_REF_CLICKED;
+        esp_id_index_set_ref(&joiner->pending, slot, index | (uint32_t)ESP_REF_CLICKED);
         impression.click_us = click->time_us;
         counters->labelled++;
     } else {
@@ -127,37 +124,37 @@ static enum esp_status apply_click(struct esp_joiner *joiner, const struct esp_s
 
 /* ---- installs ---- */
 
-/* The slot of the impression that an install names, or NULL. */
-static struct esp_id_slot *named_impression(const struct esp_joiner *joiner,
-                                            const struct esp_stored *install)
+/* The slot of the impression that an install names, or ESP_NO_SLOT. */
+static size_t named_impression(const struct esp_joiner *joiner, const struct esp_stored *install)
 {
     struct esp_bytes id = esp_stored_id(install);
     uint64_t hash = esp_hash(id);
     if (!joiner->config.installs_by_click)
         return esp_pending_find(joiner, hash, id);
-    struct esp_id_slot *slot = esp_id_index_first(&joiner->click_ids, hash);
-    for (; slot != NULL; slot = esp_id_index_next(&joiner->click_ids, slot)) {
-        const struct esp_stored *filed = esp_plain_record(joiner, slot->ref);
+    size_t slot = esp_id_index_first(&joiner->click_ids, hash);
+    for (; slot != ESP_NO_SLOT; slot = esp_id_index_next(&joiner->click_ids, slot)) {
+        const struct esp_stored *filed =
+            esp_plain_record(joiner, esp_id_index_ref(&joiner->click_ids, slot));
         if (!esp_bytes_equal(id, esp_stored_id(filed)))
             continue;
         if (filed->time_us < install->time_us)
-            return NULL; /* the click's impression has had its last install */
+            return ESP_NO_SLOT; /* the click's impression has had its last install */
         struct esp_bytes named = esp_stored_payload(filed);
         return esp_pending_find(joiner, esp_hash(named), named);
     }
-    return NULL;
+    return ESP_NO_SLOT;
 }
 
 static enum esp_status apply_install(struct esp_joiner *joiner, const struct esp_stored *install,
                                      struct esp_error *err)
 {
     struct esp_join_counters *counters = &joiner->counters[ESP_INSTALL];
-    struct esp_id_slot *slot = named_impression(joiner, install);
+    size_t slot = named_impression(joiner, install);
     struct esp_impression impression;
-    if (slot != NULL)
+    if (slot != ESP_NO_SLOT)
         esp_impression_view(joiner, slot, &impression);
     counters->pending--;
-    if (slot == NULL || impression.click_us == ESP_TIME_NONE ||
+    if (slot == ESP_NO_SLOT || impression.click_us == ESP_TIME_NONE ||
         install->time_us - impression.click_us > joiner->config.install_window_us) {
         counters->unmatched++;
         return ESP_OK;
@@ -176,11 +173,31 @@ static enum esp_status apply_install(struct esp_joiner *joiner, const struct esp
     uint32_t index;
     enum esp_status status = esp_clicked_take(&joiner->clicked, entry, &index, err);
     if (status == ESP_OK)
-        slot->ref = index | (uint32_t)ESP_REF_CLICKED;
+        esp_id_index_set_ref(&joiner->pending, slot, index | (uint32_t)ESP_REF_CLICKED);
     return status;
 }
 
 /* ---- in order ---- */
+
+enum {
+    SLOTS_AHEAD = 6,   /* how far ahead of a click its impression's slot is fetched, */
+    RECORDS_AHEAD = 3, /* and then the impression itself */
+};
+
+static void prefetch(const struct esp_joiner *joiner, const struct esp_calendar *calendar)
+{
+    uint32_t far = esp_calendar_ahead(calendar, SLOTS_AHEAD);
+    if (far != 0)
+        esp_id_index_prefetch(&joiner->pending,
+                              esp_hash(esp_stored_id(esp_plain_record(joiner, far))));
+    uint32_t near = esp_calendar_ahead(calendar, RECORDS_AHEAD);
+    if (near == 0)
+        return;
+    size_t slot = esp_id_index_first(&joiner->pending,
+                                     esp_hash(esp_stored_id(esp_plain_record(joiner, near))));
+    if (slot != ESP_NO_SLOT)
+        __builtin_prefetch(esp_ring_at(&joiner->ring, esp_slot_record(joiner, slot)));
+}
 
 /* Takes what waits at the front of one kind's calendar and applies it. */
 static enum esp_status apply_next(struct esp_joiner *joiner, enum esp_event_kind kind, uint32_t ref,
@@ -193,6 +210,7 @@ static enum esp_status apply_next(struct esp_joiner *joiner, enum esp_event_kind
     case ESP_IMPRESSION:
         return apply_contender(joiner, ref, err);
     case ESP_CLICK:
+        prefetch(joiner, &joiner->clicks);
         status = apply_click(joiner, esp_plain_record(joiner, ref), err);
         break;
     default:
@@ -207,7 +225,7 @@ enum esp_status esp_pairing_until(struct esp_joiner *joiner, int64_t limit_us,
                                   struct esp_error *err)
 {
     struct esp_calendar *calendars[] = {&joiner->contenders, &joiner->clicks, &joiner->installs};
-    while (joiner->next_waiting_us < limit_us) {
+    while (esp_pairing_may_wait(joiner, limit_us)) {
         struct esp_calendar_entry first = {.time_us = limit_us}, entry;
         size_t first_kind = ESP_N_EVENT_KINDS;
         for (size_t kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
@@ -221,7 +239,6 @@ enum esp_status esp_pairing_until(struct esp_joiner *joiner, int64_t limit_us,
                 first_kind = kind;
             }
         }
-        joiner->next_waiting_us = first.time_us;
         if (first_kind == ESP_N_EVENT_KINDS)
             break;
         if (first.time_us > joiner->position_us)

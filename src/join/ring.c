@@ -9,7 +9,6 @@ enum {
     HUGE_PAGE = 2 << 20,
     MAX_RECYCLED = 4, /* empty segments kept for reuse: fresh memory costs a page fault a page */
 };
-#define NOWHERE UINT32_MAX
 
 enum esp_status esp_ring_init(struct esp_ring *ring, size_t segment_bytes, struct esp_error *err)
 {
@@ -21,10 +20,10 @@ enum esp_status esp_ring_init(struct esp_ring *ring, size_t segment_bytes, struc
                         segment_bytes);
     *ring = (struct esp_ring){.segment_bytes = (size_t)ESP_RING_UNIT << bits,
                               .unit_bits = bits,
-                              .retired = NOWHERE,
-                              .free_slots = NOWHERE};
+                              .retired = ESP_RING_NOWHERE,
+                              .free_slots = ESP_RING_NOWHERE};
     for (size_t lane = 0; lane < ESP_N_LANES; lane++)
-        ring->open[lane] = NOWHERE;
+        ring->open[lane] = ESP_RING_NOWHERE;
     return ESP_OK;
 }
 
@@ -35,7 +34,7 @@ void esp_ring_release_all(struct esp_ring *ring)
         free(ring->segments[i].recycled);
     }
     free(ring->segments);
-    *ring = (struct esp_ring){.retired = NOWHERE, .free_slots = NOWHERE};
+    *ring = (struct esp_ring){.retired = ESP_RING_NOWHERE, .free_slots = ESP_RING_NOWHERE};
 }
 
 static uint8_t *new_base(const struct esp_ring *ring)
@@ -51,7 +50,7 @@ static uint8_t *new_base(const struct esp_ring *ring)
 /* A directory slot without a segment: one that was freed (its kept memory and all), or a new one.*/
 static enum esp_status take_slot(struct esp_ring *ring, uint32_t *out, struct esp_error *err)
 {
-    if (ring->free_slots != NOWHERE) {
+    if (ring->free_slots != ESP_RING_NOWHERE) {
         *out = ring->free_slots;
         ring->free_slots = ring->segments[*out].next;
         return ESP_OK;
@@ -64,23 +63,22 @@ static enum esp_status take_slot(struct esp_ring *ring, uint32_t *out, struct es
     if (status != ESP_OK)
         return status;
     *out = (uint32_t)ring->n_segments++;
-    ring->segments[*out] = (struct esp_segment){.next = NOWHERE};
+    ring->segments[*out] = (struct esp_segment){.next = ESP_RING_NOWHERE};
     return ESP_OK;
 }
 
-static void retire_if_empty(struct esp_ring *ring, uint32_t slot)
+void esp_ring_retire(struct esp_ring *ring, uint32_t slot)
 {
     struct esp_segment *segment = &ring->segments[slot];
     if (segment->n_live > 0 || segment->is_open)
-        return;
+        return; /* an open one is retired when the next is opened */
     segment->next = ring->retired;
     ring->retired = slot;
 }
 
-static enum esp_status open_segment(struct esp_ring *ring, enum esp_lane lane,
-                                    struct esp_error *err)
+enum esp_status esp_ring_open(struct esp_ring *ring, enum esp_lane lane, struct esp_error *err)
 {
-    uint32_t slot = NOWHERE;
+    uint32_t slot = ESP_RING_NOWHERE;
     enum esp_status status = take_slot(ring, &slot, err);
     if (status != ESP_OK)
         return status;
@@ -99,45 +97,19 @@ static enum esp_status open_segment(struct esp_ring *ring, enum esp_lane lane,
         ring->n_bases++;
     }
     *segment = (struct esp_segment){
-        .base = base, .used = 1, .lane = (uint8_t)lane, .is_open = true, .next = NOWHERE};
+        .base = base, .used = 1, .lane = (uint8_t)lane, .is_open = true, .next = ESP_RING_NOWHERE};
     uint32_t before = ring->open[lane];
     ring->open[lane] = slot;
-    if (before != NOWHERE) {
+    if (before != ESP_RING_NOWHERE) {
         ring->segments[before].is_open = false;
-        retire_if_empty(ring, before);
+        esp_ring_retire(ring, before);
     }
     return ESP_OK;
-}
-
-enum esp_status esp_ring_append(struct esp_ring *ring, enum esp_lane lane, size_t size,
-                                uint32_t *out_ref, void **out_at, struct esp_error *err)
-{
-    uint32_t n_units = (uint32_t)((size + ESP_RING_UNIT - 1) / ESP_RING_UNIT);
-    uint32_t slot = ring->open[lane];
-    if (slot == NOWHERE || n_units > (UINT32_C(1) << ring->unit_bits) - ring->segments[slot].used) {
-        enum esp_status status = open_segment(ring, lane, err);
-        if (status != ESP_OK)
-            return status;
-        slot = ring->open[lane];
-    }
-    struct esp_segment *segment = &ring->segments[slot];
-    *out_ref = slot << ring->unit_bits | segment->used;
-    *out_at = segment->base + (size_t)segment->used * ESP_RING_UNIT;
-    segment->used += n_units;
-    segment->n_live++;
-    return ESP_OK;
-}
-
-void esp_ring_release(struct esp_ring *ring, uint32_t ref)
-{
-    uint32_t slot = ref >> ring->unit_bits;
-    if (--ring->segments[slot].n_live == 0)
-        retire_if_empty(ring, slot);
 }
 
 void esp_ring_reclaim(struct esp_ring *ring)
 {
-    while (ring->retired != NOWHERE) {
+    while (ring->retired != ESP_RING_NOWHERE) {
         uint32_t slot = ring->retired;
         struct esp_segment *segment = &ring->segments[slot];
         ring->retired = segment->next;

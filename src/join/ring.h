@@ -36,6 +36,9 @@ enum {
     ESP_RING_REF_BITS = 31,
 };
 
+/* A directory slot that is none: the end of a list, a lane that has not begun. */
+#define ESP_RING_NOWHERE UINT32_MAX
+
 /* One segment's entry in the directory. */
 struct esp_segment {
     uint8_t *base;     /* NULL: this slot of the directory is free */
@@ -43,7 +46,7 @@ struct esp_segment {
     uint32_t used;     /* units handed out, the first one included */
     uint8_t lane;      /* enum esp_lane */
     bool is_open;      /* its lane appends here */
-    uint32_t next;     /* in the list of retired or of free slots; UINT32_MAX: last */
+    uint32_t next;     /* in the list of retired or of free slots */
     uint8_t *recycled; /* free slot: memory kept for the next segment, or NULL */
 };
 
@@ -69,17 +72,46 @@ static inline size_t esp_ring_max_record(const struct esp_ring *ring)
     return ring->segment_bytes - ESP_RING_UNIT;
 }
 
+/* Begins a new segment in a lane. Errors: ESP_ENOMEM (also when all references are in use). */
+enum esp_status esp_ring_open(struct esp_ring *ring, enum esp_lane lane, struct esp_error *err);
+
 /*
  * Takes room for size bytes (at most esp_ring_max_record()), aligned to 16, live at once.
  *
  * *out_at  to be filled by the caller before the next call, and not touched afterwards
- * Errors: ESP_ENOMEM (also when all references are in use).
+ * Errors: as esp_ring_open().
  */
-enum esp_status esp_ring_append(struct esp_ring *ring, enum esp_lane lane, size_t size,
-                                uint32_t *out_ref, void **out_at, struct esp_error *err);
+static inline enum esp_status esp_ring_append(struct esp_ring *ring, enum esp_lane lane,
+                                              size_t size, uint32_t *out_ref, void **out_at,
+                                              struct esp_error *err)
+{
+    uint32_t n_units = (uint32_t)((size + ESP_RING_UNIT - 1) / ESP_RING_UNIT);
+    uint32_t slot = ring->open[lane];
+    if (slot == ESP_RING_NOWHERE ||
+        n_units > (UINT32_C(1) << ring->unit_bits) - ring->segments[slot].used) {
+        enum esp_status status = esp_ring_open(ring, lane, err);
+        if (status != ESP_OK)
+            return status;
+        slot = ring->open[lane];
+    }
+    struct esp_segment *segment = &ring->segments[slot];
+    *out_ref = slot << ring->unit_bits | segment->used;
+    *out_at = segment->base + (size_t)segment->used * ESP_RING_UNIT;
+    segment->used += n_units;
+    segment->n_live++;
+    return ESP_OK;
+}
+
+/* Puts a segment without live records among the retired, unless it is open. */
+void esp_ring_retire(struct esp_ring *ring, uint32_t slot);
 
 /* The record will not be asked for again; its bytes stay until esp_ring_reclaim(). */
-void esp_ring_release(struct esp_ring *ring, uint32_t ref);
+static inline void esp_ring_release(struct esp_ring *ring, uint32_t ref)
+{
+    uint32_t slot = ref >> ring->unit_bits;
+    if (--ring->segments[slot].n_live == 0)
+        esp_ring_retire(ring, slot);
+}
 
 /* Frees the segments without live records. What was lent out from them is gone. */
 void esp_ring_reclaim(struct esp_ring *ring);

@@ -45,6 +45,7 @@ struct esp_long_head {
 enum {
     ESP_STORED_HEAD = 20, /* offset of the payload */
     ESP_MAX_ID_SIZE = UINT16_MAX,
+    ESP_SURELY_FITS = 1024, /* payload and id below this fit into the smallest segment */
 };
 
 static inline struct esp_bytes esp_stored_id(const struct esp_stored *stored)
