@@ -30,24 +30,40 @@ static void count_and_report(void *context, const char *line)
         loader->report(loader->context, line);
 }
 
+static int print_source(const struct esp_ini_entry *entry, char *text, size_t size)
+{
+    return entry->line > 0 ? snprintf(text, size, "%s:%d", entry->file, entry->line)
+                           : snprintf(text, size, "%s", entry->file);
+}
+
+const char *config_place(const struct config *config, const char *section, const char *key,
+                         char *text, size_t size)
+{
+    const struct esp_ini_entry *entry = esp_ini_find(&config->ini, section, key);
+    if (entry == NULL) {
+        snprintf(text, size, "%s: [%s] %s", config->path, section, key);
+        return text;
+    }
+    int n = print_source(entry, text, size);
+    if (n >= 0 && (size_t)n < size)
+        snprintf(text + n, size - (size_t)n, ": [%s] %s = %s", section, key, entry->value);
+    return text;
+}
+
 /* One problem that names the entry if there is one, else the file alone. */
 __attribute__((format(printf, 4, 5))) static void
 problem(struct loader *loader, const char *section, const char *key, const char *format, ...)
 {
-    char what[ESP_ERROR_TEXT_SIZE], line[ESP_ERROR_TEXT_SIZE * 2];
+    char what[ESP_ERROR_TEXT_SIZE], where[ESP_ERROR_TEXT_SIZE], line[ESP_ERROR_TEXT_SIZE * 2 + 8];
     va_list args;
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    const struct esp_ini_entry *entry =
-        key == NULL ? NULL : esp_ini_find(&loader->config->ini, section, key);
-    if (entry != NULL)
-        snprintf(line, sizeof line, "%s:%d: [%s] %s = %s: %s", entry->file, entry->line, section,
-                 key, entry->value, what);
-    else if (key != NULL)
-        snprintf(line, sizeof line, "%s: [%s] %s: %s", loader->config->path, section, key, what);
+    if (key != NULL)
+        config_place(loader->config, section, key, where, sizeof where);
     else
-        snprintf(line, sizeof line, "%s: [%s]: %s", loader->config->path, section, what);
+        snprintf(where, sizeof where, "%s: [%s]", loader->config->path, section);
+    snprintf(line, sizeof line, "%s: %s", where, what);
     count_and_report(loader, line);
 }
 
@@ -66,8 +82,8 @@ static enum esp_status apply_overrides(struct loader *loader, char *const *overr
         char section[128], key[256];
         snprintf(section, sizeof section, "%.*s", (int)(dot - overrides[i]), overrides[i]);
         snprintf(key, sizeof key, "%.*s", (int)(equals - dot - 1), dot + 1);
-        enum esp_status status = esp_ini_set(&loader->config->ini, section, key, equals + 1,
-                                             "command line", (int)i + 1, err);
+        enum esp_status status =
+            esp_ini_set(&loader->config->ini, section, key, equals + 1, "-o", 0, err);
         if (status != ESP_OK)
             return status;
     }
@@ -83,10 +99,11 @@ static size_t count_entries(const struct esp_ini *ini, const char *section)
 }
 
 /* "FILE:LINE" of an entry; freed with the configuration. NULL: out of memory. */
-static const char *place_of(const struct esp_ini_entry *entry)
+static const char *source_of(const struct esp_ini_entry *entry)
 {
-    char *text = NULL;
-    return asprintf(&text, "%s:%d", entry->file, entry->line) < 0 ? NULL : text;
+    char text[ESP_ERROR_TEXT_SIZE];
+    print_source(entry, text, sizeof text);
+    return strdup(text);
 }
 
 static enum esp_status collect_kafka(struct config *config, struct esp_error *err)
@@ -100,7 +117,7 @@ static enum esp_status collect_kafka(struct config *config, struct esp_error *er
         if (strcmp(entry->section, "kafka") != 0)
             continue;
         struct esp_log_property *property = &config->properties[config->n_properties++];
-        *property = (struct esp_log_property){entry->key, entry->value, place_of(entry)};
+        *property = (struct esp_log_property){entry->key, entry->value, source_of(entry)};
         if (property->where == NULL)
             return esp_fail(err, ESP_ENOMEM, "out of memory");
     }
@@ -127,7 +144,7 @@ static enum esp_status collect_schemas(struct loader *loader, struct esp_error *
             continue;
         }
         struct esp_schema_file *file = &config->schemas[config->n_schemas++];
-        *file = (struct esp_schema_file){id, entry->value, place_of(entry)};
+        *file = (struct esp_schema_file){id, entry->value, source_of(entry)};
         if (file->where == NULL)
             return esp_fail(err, ESP_ENOMEM, "out of memory");
     }

@@ -47,6 +47,13 @@ enum esp_status config_load(struct config *config, const char *path, char *const
 /* { 0 } and half-loaded ones are fine. */
 void config_release(struct config *config);
 
+/*
+ * Writes where a key stands: "FILE:LINE: [section] key = value", without the line for -o;
+ * "FILE: [section] key" where no entry gives it. Returns text.
+ */
+const char *config_place(const struct config *config, const char *section, const char *key,
+                         char *text, size_t size);
+
 /* The sampler's part. */
 struct esp_sampler_config config_sampler(const struct config *config);
 

@@ -28,13 +28,13 @@ enum esp_status inputs_open_log(const struct config *config, esp_log_report *rep
     if (options->files_root == NULL)
         return esp_log_open_kafka(config->properties, config->n_properties, report, context, out,
                                   err);
-    const struct esp_ini_entry *entry = esp_ini_find(&config->ini, "files", "root");
     struct esp_error why = {0};
+    char where[512];
     enum esp_status status = esp_log_open_files(
         options->files_root, codec_words[options->files_codec], report, context, out, &why);
     if (status != ESP_OK)
-        esp_fail(err, status, "%s:%d: [files] root = %s: %s", entry->file, entry->line,
-                 entry->value, why.text);
+        esp_fail(err, status, "%s: %s", config_place(config, "files", "root", where, sizeof where),
+                 why.text);
     return status;
 }
 
@@ -64,30 +64,19 @@ enum esp_status inputs_open(struct inputs *inputs, const struct config *config,
     return inputs_open_log(config, report, context, &inputs->log, err);
 }
 
-/* "FILE:LINE: " of a key, or nothing where the default is at work. */
-static const char *place(const struct config *config, const char *section, const char *key,
-                         char *text, size_t size)
-{
-    const struct esp_ini_entry *entry = esp_ini_find(&config->ini, section, key);
-    if (entry == NULL)
-        snprintf(text, size, "%s: [%s] %s (by default)", config->path, section, key);
-    else
-        snprintf(text, size, "%s:%d: [%s] %s", entry->file, entry->line, section, key);
-    return text;
-}
-
 static enum esp_status missing_topic(const struct config *config, int kind, struct esp_error *err)
 {
     char section[32], where[512];
     snprintf(section, sizeof section, "%ss", esp_event_kind_name((enum esp_event_kind)kind));
-    place(config, section, "topic", where, sizeof where);
+    config_place(config, section, "topic", where, sizeof where);
     const char *mend = kind == ESP_INSTALL ? "name another, or set [installs] enabled = off"
                                            : "name the one that has them";
     const char *topic = config->options.inputs[kind].topic;
+    const char *by = esp_ini_find(&config->ini, section, "topic") == NULL ? " (by default)" : "";
     if (config->options.files_root == NULL)
-        return esp_fail(err, ESP_ECONFIG, "%s = %s: the cluster has no such topic; %s", where,
-                        topic, mend);
-    return esp_fail(err, ESP_ECONFIG, "%s = %s: no folder %s/%s/partition=0; %s", where, topic,
+        return esp_fail(err, ESP_ECONFIG, "%s%s: the cluster has no topic %s; %s", where, by, topic,
+                        mend);
+    return esp_fail(err, ESP_ECONFIG, "%s%s: no folder %s/%s/partition=0; %s", where, by,
                     config->options.files_root, topic, mend);
 }
 

@@ -32,6 +32,15 @@ static int unknown_command(const char *word)
     return EX_USAGE;
 }
 
+/* argp names the program in its messages by argv[0]. */
+static int run_command(const struct command *command, int argc, char **argv)
+{
+    char name[32];
+    snprintf(name, sizeof name, "espalier %s", command->name);
+    argv[0] = name;
+    return command->run(argc, argv);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -40,7 +49,7 @@ int main(int argc, char **argv)
     }
     const char *word = argv[1];
     if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
-        printf("espalier %s\n", ESP_VERSION);
+        printf("espalier %s\n", ESP_BUILD_VERSION);
         return EX_OK;
     }
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
@@ -49,7 +58,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < n_commands; i++) {
         if (strcmp(commands[i].name, word) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+            return run_command(&commands[i], argc - 1, argv + 1);
     }
     return unknown_command(word);
 }

@@ -50,7 +50,7 @@ essence() {
 @test "a topic that does not exist is named before anything is read" {
     run espalier train --config kafka.ini
     [ "$status" -eq 64 ]
-    mentions "[impressions] topic = ${prefix}impressions: the cluster has no such topic"
+    mentions "[impressions] topic = ${prefix}impressions: the cluster has no topic ${prefix}impressions"
 }
 
 @test "files and a broker give equal counters, metrics and weights" {

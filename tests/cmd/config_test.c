@@ -23,7 +23,7 @@ static void note_line(void *context, const char *line)
 }
 
 /* Loads text as the file t.ini; the lines that were reported go to *out_lines. */
-static enum esp_status load(struct config *config, const char *text, char **overrides,
+static enum esp_status load(struct config *config, const char *text, const char *const *overrides,
                             size_t n_overrides, GString *out_lines)
 {
     char *folder = test_folder_new();
@@ -32,8 +32,8 @@ static enum esp_status load(struct config *config, const char *text, char **over
     g_assert_true(g_file_set_contents("t.ini", text, -1, NULL));
     struct lines lines = {out_lines};
     struct esp_error err = {0};
-    enum esp_status status =
-        config_load(config, "t.ini", overrides, n_overrides, note_line, &lines, &err);
+    enum esp_status status = config_load(config, "t.ini", (char *const *)overrides, n_overrides,
+                                         note_line, &lines, &err);
     g_assert_cmpint(chdir(before), ==, 0);
     g_free(before);
     test_folder_remove(folder);
@@ -59,7 +59,8 @@ static const struct bad_row bad_rows[] = {
     {"Kafka without brokers", "[kafka]\nclient.id = x\n[features]\ncategorical = a\n",
      "t.ini: [kafka] bootstrap.servers: is missing; write host:port of a broker"},
     {"no features", "[files]\nroot = data\n",
-     "t.ini: [features] categorical: no features; list the fields of an impression to learn from"},
+     "t.ini: [features] categorical: no features; list the fields of an impression to "
+     "learn from"},
     {"a feature twice", BASE "buckets = app.bundle\n",
      "t.ini:5: [features] buckets = app.bundle: app.bundle is a feature already; name it once"},
     {"a cross that is no pair", BASE "cross = advertiser_id\n",
@@ -138,7 +139,8 @@ static void test_defaults(void)
 
 static void test_overrides_and_models(void)
 {
-    char *overrides[] = {"model fast.setup=ip", "join.click_window=24h", "files.root=else"};
+    static const char *const overrides[] = {"model fast.setup=ip", "join.click_window=24h",
+                                            "files.root=else"};
     struct config config;
     GString *lines = g_string_new(NULL);
     enum esp_status status = load(
@@ -164,7 +166,7 @@ static void test_overrides_and_models(void)
 
 static void test_an_override_without_a_dot(void)
 {
-    char *overrides[] = {"click_window=24h"};
+    static const char *const overrides[] = {"click_window=24h"};
     struct config config;
     GString *lines = g_string_new(NULL);
     g_assert_cmpint(load(&config, BASE, overrides, 1, lines), ==, ESP_ECONFIG);
