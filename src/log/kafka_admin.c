@@ -1,7 +1,25 @@
-/* kafka_admin.c - asks a broker how many partitions a topic has; makes topics. */
+/* kafka_admin.c - asks brokers for partitions and offsets; makes topics. */
 #include "log/kafka_log.h"
 
 enum { NAME_AGAIN_MS = 50 }; /* between looks for a topic that was just made */
+
+rd_kafka_resp_err_t esp_kafka_query_offset(struct esp_kafka_log *kafka, const char *topic,
+                                           int32_t partition, int64_t logical, int timeout_ms,
+                                           int64_t *out_offset)
+{
+    /* A request for the offset at a time, where the logical offsets stand for the ends. */
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *row = rd_kafka_topic_partition_list_add(list, topic, partition);
+    row->offset = logical;
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(kafka->consumer, list, timeout_ms);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        code = row->err;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        *out_offset = row->offset;
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_poll(kafka->consumer, 0); /* serves reports */
+    return code;
+}
 
 enum esp_status esp_kafka_partitions(struct esp_log *log, const char *topic, int64_t timeout_us,
                                      size_t *out_n, struct esp_error *err)

@@ -48,6 +48,15 @@ void esp_kafka_say_rarely(struct esp_kafka_log *kafka, const char *kind, enum es
 /* A timeout as librdkafka wants it: ms, rounded up, within int. */
 int esp_kafka_ms(int64_t timeout_us);
 
+/*
+ * The offset behind a partition's last record (logical: RD_KAFKA_OFFSET_END), or of its first
+ * (RD_KAFKA_OFFSET_BEGINNING), as its leader says within the timeout. Unlike
+ * rd_kafka_query_watermark_offsets(), which waits on while the leader is away.
+ */
+rd_kafka_resp_err_t esp_kafka_query_offset(struct esp_kafka_log *kafka, const char *topic,
+                                           int32_t partition, int64_t logical, int timeout_ms,
+                                           int64_t *out_offset);
+
 /* The topic's number of partitions, 0: it does not exist. As esp_log_partitions(). */
 enum esp_status esp_kafka_partitions(struct esp_log *log, const char *topic, int64_t timeout_us,
                                      size_t *out_n, struct esp_error *err);

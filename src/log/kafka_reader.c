@@ -16,7 +16,9 @@
 #include "core/buf.h"
 #include "log/kafka_log.h"
 
-enum { CONFIRM_MS = 500 }; /* a wait for a broker's word on an end that was confirmed before */
+enum { CONFIRM_MS = 100 }; /* a wait for a broker's word on an end that was confirmed before */
+
+#define CONFIRM_EVERY (2 * ESP_SECOND) /* such a wait holds up the caller's other partitions */
 
 struct kafka_reader {
     struct esp_log_reader reader;
@@ -27,6 +29,7 @@ struct kafka_reader {
     bool is_assigned;
     bool is_at_end;
     uint64_t n_faults_at_end;      /* the log's n_link_faults when the end was confirmed */
+    int64_t next_confirm_us;       /* not to ask again before */
     int64_t end;                   /* a bounded reader's: offsets from here on are not given */
     rd_kafka_queue_t *queue;       /* owned */
     rd_kafka_message_t **messages; /* capacity of them, owned */
@@ -67,14 +70,25 @@ static void kafka_reader_free(struct esp_log_reader *base)
     free(reader);
 }
 
+/* What the leader has: [low, high). */
+static rd_kafka_resp_err_t query_bounds(const struct kafka_reader *reader, int64_t *low,
+                                        int64_t *high)
+{
+    rd_kafka_resp_err_t code =
+        esp_kafka_query_offset(reader->kafka, reader->topic, reader->partition,
+                               RD_KAFKA_OFFSET_BEGINNING, ESP_KAFKA_WAIT_MS, low);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return code;
+    return esp_kafka_query_offset(reader->kafka, reader->topic, reader->partition,
+                                  RD_KAFKA_OFFSET_END, ESP_KAFKA_WAIT_MS, high);
+}
+
 /* The gap between what is wanted and what the broker has, for a person. */
 static enum esp_status fail_gap(const struct kafka_reader *reader, int64_t wanted,
                                 struct esp_error *err)
 {
-    int64_t low = -1, high = -1;
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-        reader->kafka->consumer, reader->topic, reader->partition, &low, &high, ESP_KAFKA_WAIT_MS);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    int64_t low = 0, high = 0;
+    if (query_bounds(reader, &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return esp_fail(err, ESP_EDATA, "%s [%d]: offset %lld is no longer there", reader->topic,
                         reader->partition, (long long)wanted);
     return esp_fail(err, ESP_EDATA,
@@ -160,16 +174,17 @@ static enum esp_status take_messages(struct kafka_reader *reader, struct esp_rec
 }
 
 /* True if the end that was seen is one still, as far as brokers say. */
-static bool is_end_confirmed(struct kafka_reader *reader, int64_t timeout_us)
+static bool is_end_confirmed(struct kafka_reader *reader)
 {
     uint64_t n_faults = atomic_load(&reader->kafka->n_link_faults);
     if (!reader->is_at_end || n_faults == reader->n_faults_at_end)
         return reader->is_at_end;
-    int wait_ms = esp_kafka_ms(timeout_us);
-    int64_t low = 0, high = 0;
-    if (rd_kafka_query_watermark_offsets(
-            reader->kafka->consumer, reader->topic, reader->partition, &low, &high,
-            wait_ms < CONFIRM_MS ? wait_ms : CONFIRM_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    int64_t now_us = esp_log_now_us(), high = 0;
+    if (now_us < reader->next_confirm_us)
+        return false;
+    reader->next_confirm_us = now_us + CONFIRM_EVERY;
+    if (esp_kafka_query_offset(reader->kafka, reader->topic, reader->partition, RD_KAFKA_OFFSET_END,
+                               CONFIRM_MS, &high) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return false;
     if (high <= reader->stats.next_offset)
         reader->n_faults_at_end = n_faults;
@@ -227,7 +242,7 @@ static enum esp_status kafka_reader_read(struct esp_log_reader *base, struct esp
     if (reader->stats.next_offset >= reader->end) {
         *out_position = ESP_LOG_ENDED;
         unassign(reader);
-    } else if (reader->follow && is_end_confirmed(reader, timeout_us)) {
+    } else if (reader->follow && is_end_confirmed(reader)) {
         *out_position = ESP_LOG_AT_END;
     }
     return ESP_OK;
@@ -271,9 +286,7 @@ static enum esp_status find_bounds(struct kafka_reader *reader, int64_t offset,
                                    struct esp_error *err)
 {
     int64_t low = 0, high = 0;
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-        reader->kafka->consumer, reader->topic, reader->partition, &low, &high, ESP_KAFKA_WAIT_MS);
-    rd_kafka_poll(reader->kafka->consumer, 0); /* serves reports */
+    rd_kafka_resp_err_t code = query_bounds(reader, &low, &high);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return esp_fail(err, ESP_EBROKER, "%s [%d]: its offsets cannot be had: %s", reader->topic,
                         reader->partition, rd_kafka_err2str(code));

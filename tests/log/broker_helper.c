@@ -4,8 +4,20 @@
 #include <stdio.h>
 #include <unistd.h>
 
+bool test_threads_skip(void)
+{
+#ifdef __SANITIZE_THREAD__
+    puts("1..0 # SKIP ThreadSanitizer does not know librdkafka's threads");
+    return true;
+#else
+    return false;
+#endif
+}
+
 const char *test_broker_or_skip(void)
 {
+    if (test_threads_skip())
+        return NULL;
     const char *broker = g_getenv("ESPALIER_TEST_BROKER");
     if (broker != NULL && broker[0] != '\0')
         return broker;

@@ -5,6 +5,10 @@
 
 #include "log_helper.h"
 
+/* True, after printing the TAP line of a test that was skipped, where librdkafka's threads, made by
+ * thrd_create(), are unknown to the sanitizer in use and would crash in it. */
+bool test_threads_skip(void);
+
 /* The bootstrap address, or NULL after printing the TAP line of a test that was skipped. */
 const char *test_broker_or_skip(void);
 

@@ -1,0 +1,342 @@
+/*
+ * kafka_fault_test.c - the kafka log against librdkafka's mock cluster, which fails on demand.
+ *
+ * Needs no broker. Every wait is for a condition, with a deadline.
+ */
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+
+#include "broker_helper.h"
+
+enum { N_BROKERS = 3, N_RECORDS = 500, PRODUCE = 0, FETCH = 1, LIST_OFFSETS = 2 };
+
+#define TIMEOUT (30 * ESP_SECOND)
+
+struct scene {
+    rd_kafka_t *handle; /* owns the cluster's threads */
+    rd_kafka_mock_cluster_t *cluster;
+    struct test_reports reports;
+    struct esp_log *log;
+};
+
+static void set_up(struct scene *scene, gconstpointer more)
+{
+    char why[512];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "log_level", "0", why, sizeof why);
+    scene->handle = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    scene->cluster = rd_kafka_mock_cluster_new(scene->handle, N_BROKERS);
+    test_reports_init(&scene->reports);
+    scene->log =
+        test_kafka_open(rd_kafka_mock_cluster_bootstraps(scene->cluster), more, &scene->reports);
+    rd_kafka_mock_topic_create(scene->cluster, "t", 1, N_BROKERS);
+}
+
+static void tear_down(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    esp_log_free(scene->log);
+    rd_kafka_mock_cluster_destroy(scene->cluster);
+    rd_kafka_destroy(scene->handle);
+    test_reports_release(&scene->reports);
+}
+
+static void produce_numbered(struct esp_log_writer *writer, size_t from, size_t to)
+{
+    for (size_t i = from; i < to && !g_test_failed(); i++) {
+        char text[32];
+        snprintf(text, sizeof text, "record %zu", i);
+        test_produce(writer, 0, NULL, text, ESP_TIME_NONE);
+    }
+}
+
+static void flush(struct esp_log_writer *writer)
+{
+    struct esp_error err = {0};
+    if (esp_log_flush(writer, TIMEOUT, &err) != ESP_OK)
+        g_test_fail_printf("%s", err.text);
+}
+
+static void fill(struct scene *scene, size_t from, size_t to)
+{
+    struct esp_log_writer *writer = test_kafka_writer(scene->log, "t");
+    if (g_test_failed())
+        return;
+    produce_numbered(writer, from, to);
+    flush(writer);
+    esp_log_writer_free(writer);
+}
+
+static struct esp_log_reader *open_reader(struct scene *scene, int64_t offset, bool follow)
+{
+    struct esp_log_reader *reader = NULL;
+    struct esp_error err = {0};
+    if (esp_log_reader_new(scene->log, "t", 0, offset, follow, NULL, &reader, &err) != ESP_OK)
+        g_test_fail_printf("%s", err.text);
+    return reader;
+}
+
+/* Everything read is record 0, 1, 2 ... n-1, once each. */
+static void check_numbered(const struct test_read *read, size_t n)
+{
+    g_assert_cmpstr(read->err.text, ==, "");
+    g_assert_cmpuint(read->contents->len, ==, n);
+    for (size_t i = 0; i < read->contents->len && !g_test_failed(); i++) {
+        char want[32];
+        snprintf(want, sizeof want, "record %zu", i);
+        g_assert_cmpstr(test_content(read, i), ==, want);
+        g_assert_cmpint(g_array_index(read->offsets, int64_t, i), ==, (int64_t)i);
+    }
+}
+
+/* Reads on until there are n records, or a failure. */
+static void read_until(struct esp_log_reader *reader, size_t n, struct test_read *read)
+{
+    gint64 deadline = g_get_monotonic_time() + TIMEOUT;
+    while (read->contents->len < n && read->status == ESP_OK) {
+        test_read_all(reader, 64, true, 100 * ESP_MS, read);
+        if (g_get_monotonic_time() > deadline) {
+            g_test_fail_printf("%u of %zu records came", read->contents->len, n);
+            break;
+        }
+    }
+}
+
+/* Errors that pass: what is written is delivered once and in order all the same. */
+static void test_produce_errors(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    rd_kafka_mock_push_request_errors(
+        scene->cluster, PRODUCE, 4, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+        RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+        RD_KAFKA_RESP_ERR__TRANSPORT);
+    fill(scene, 0, N_RECORDS);
+    struct test_read read;
+    test_read_init(&read);
+    test_read_partition(scene->log, "t", 0, ESP_OFFSET_EARLIEST, 64, &read);
+    check_numbered(&read, N_RECORDS);
+    test_read_release(&read);
+}
+
+static void test_fetch_errors(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    fill(scene, 0, N_RECORDS);
+    rd_kafka_mock_push_request_errors(
+        scene->cluster, FETCH, 4, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+        RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH,
+        RD_KAFKA_RESP_ERR__TRANSPORT);
+    struct test_read read;
+    test_read_init(&read);
+    test_read_partition(scene->log, "t", 0, ESP_OFFSET_EARLIEST, 64, &read);
+    check_numbered(&read, N_RECORDS);
+    g_assert_cmpint(read.position, ==, ESP_LOG_ENDED);
+    test_read_release(&read);
+}
+
+/* The partition moves from broker to broker while it is written and read. */
+static void test_leader_change(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    rd_kafka_mock_partition_set_leader(scene->cluster, "t", 0, 1);
+    struct esp_log_writer *writer = test_kafka_writer(scene->log, "t");
+    struct esp_log_reader *reader = open_reader(scene, ESP_OFFSET_EARLIEST, true);
+    struct test_read read;
+    test_read_init(&read);
+    for (int32_t leader = 1; leader <= N_BROKERS && !g_test_failed(); leader++) {
+        rd_kafka_mock_partition_set_leader(scene->cluster, "t", 0, leader);
+        produce_numbered(writer, read.contents->len, read.contents->len + N_RECORDS);
+        flush(writer);
+        read_until(reader, (size_t)leader * N_RECORDS, &read);
+    }
+    check_numbered(&read, N_BROKERS * N_RECORDS);
+    test_read_release(&read);
+    esp_log_reader_free(reader);
+    esp_log_writer_free(writer);
+}
+
+/* Reads until the position is, or is not, AT_END. */
+static void wait_for_position(struct esp_log_reader *reader, bool at_end, struct test_read *read)
+{
+    gint64 deadline = g_get_monotonic_time() + TIMEOUT;
+    for (;;) {
+        struct esp_record record;
+        size_t n = 0;
+        read->status =
+            esp_log_read(reader, &record, 1, 100 * ESP_MS, &n, &read->position, &read->err);
+        g_assert_cmpint(read->status, ==, ESP_OK);
+        g_assert_cmpuint(n, ==, 0);
+        if ((read->position == ESP_LOG_AT_END) == at_end || g_test_failed())
+            return;
+        if (g_get_monotonic_time() > deadline) {
+            g_test_fail_printf("the position did not become %s AT_END", at_end ? "" : "not");
+            return;
+        }
+    }
+}
+
+/* All brokers go and come back: no end is claimed while none confirms it; nothing fails; at most a
+ * line a broker is reported. */
+static void test_brokers_away(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    fill(scene, 0, N_RECORDS);
+    struct esp_log_reader *reader = open_reader(scene, ESP_OFFSET_EARLIEST, true);
+    struct test_read read;
+    test_read_init(&read);
+    read_until(reader, N_RECORDS, &read);
+    wait_for_position(reader, true, &read);
+    for (int32_t i = 1; i <= N_BROKERS; i++)
+        rd_kafka_mock_broker_set_down(scene->cluster, i);
+    wait_for_position(reader, false, &read);
+    g_assert_true(test_reports_have(&scene->reports, "kafka: "));
+    for (int32_t i = 1; i <= N_BROKERS; i++)
+        rd_kafka_mock_broker_set_up(scene->cluster, i);
+    wait_for_position(reader, true, &read);
+    fill(scene, N_RECORDS, 2 * N_RECORDS);
+    read_until(reader, 2 * N_RECORDS, &read);
+    check_numbered(&read, 2 * N_RECORDS);
+    wait_for_position(reader, true, &read);
+    /* for each of two handles and 3 brokers known by two names each: a line of two kinds */
+    g_assert_cmpuint(scene->reports.n, <=, 2 * 2 * (2 * N_BROKERS + 1));
+    test_read_release(&read);
+    esp_log_reader_free(reader);
+}
+
+/* The offset falls out of the log while it is read. */
+static void test_gap_while_reading(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    fill(scene, 0, 10);
+    rd_kafka_mock_push_request_errors(scene->cluster, FETCH, 1,
+                                      RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE);
+    struct test_read read;
+    test_read_init(&read);
+    test_read_partition(scene->log, "t", 0, 3, 64, &read);
+    g_assert_cmpint(read.status, ==, ESP_EDATA);
+    g_assert_nonnull(strstr(read.err.text, "offset 3 is wanted, but the broker has 0 to 10"));
+    test_read_release(&read);
+}
+
+/* Nobody acknowledges: flush says how much is left, in its time; later it is delivered. */
+static void test_flush_in_time(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    struct esp_error err = {0};
+    struct esp_log_writer *writer = test_kafka_writer(scene->log, "t");
+    for (int32_t i = 1; i <= N_BROKERS; i++)
+        rd_kafka_mock_broker_set_down(scene->cluster, i);
+    produce_numbered(writer, 0, 7);
+    g_assert_cmpint(esp_log_flush(writer, 200 * ESP_MS, &err), ==, ESP_EBROKER);
+    g_assert_nonnull(strstr(err.text, "7 records were not acknowledged in time"));
+    for (int32_t i = 1; i <= N_BROKERS; i++)
+        rd_kafka_mock_broker_set_up(scene->cluster, i);
+    flush(writer);
+    esp_log_writer_free(writer);
+}
+
+/* A writer that is freed with records under way, and a log that is freed while its brokers are
+ * away, are no trouble. */
+static void test_free_unflushed(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    struct esp_log_writer *writer = test_kafka_writer(scene->log, "t");
+    produce_numbered(writer, 0, 100);
+    esp_log_writer_free(writer);
+    fill(scene, 100, 110);
+    struct esp_log_reader *reader = open_reader(scene, 0, true);
+    for (int32_t i = 1; i <= N_BROKERS; i++)
+        rd_kafka_mock_broker_set_down(scene->cluster, i);
+    writer = NULL;
+    esp_log_reader_free(reader);
+}
+
+/* A small queue, and more records than it holds: append waits, all arrive. */
+static void test_full_queue(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    fill(scene, 0, 5 * N_RECORDS);
+    struct test_read read;
+    test_read_init(&read);
+    test_read_partition(scene->log, "t", 0, ESP_OFFSET_EARLIEST, 64, &read);
+    check_numbered(&read, 5 * N_RECORDS);
+    test_read_release(&read);
+}
+
+static const char *const small_queue[] = {"queue.buffering.max.messages", "100", NULL};
+
+struct config_row {
+    const char *name, *property, *value, *said;
+};
+
+static const struct config_row config_rows[] = {
+    {"/config/an unknown property", "bootstrap.server", "x:1", "conf:7: [kafka] bootstrap.server"},
+    {"/config/a value of the wrong type", "socket.timeout.ms", "soon", "socket.timeout.ms"},
+    {"/config/a value out of range", "fetch.wait.max.ms", "-5", "fetch.wait.max.ms"},
+    {"/config/what has to be ours", "enable.auto.commit", "true", "it has to be false"},
+};
+
+static void test_config(const void *data)
+{
+    const struct config_row *row = data;
+    const struct esp_log_property properties[] = {{"bootstrap.servers", "127.0.0.1:1", "conf:6"},
+                                                  {row->property, row->value, "conf:7"}};
+    struct esp_log *log = NULL;
+    struct esp_error err = {0};
+    g_assert_cmpint(esp_log_open_kafka(properties, 2, NULL, NULL, &log, &err), ==, ESP_ECONFIG);
+    g_assert_nonnull(strstr(err.text, "conf:7"));
+    g_assert_nonnull(strstr(err.text, row->said));
+    g_assert_null(log);
+}
+
+static void test_no_brokers_named(void)
+{
+    struct esp_log *log = NULL;
+    struct esp_error err = {0};
+    g_assert_cmpint(esp_log_open_kafka(NULL, 0, NULL, NULL, &log, &err), ==, ESP_ECONFIG);
+    g_assert_nonnull(strstr(err.text, "bootstrap.servers is missing"));
+}
+
+/* Opening does not wait; asking does, for as long as it may. */
+static void test_nobody_there(void)
+{
+    struct test_reports reports;
+    test_reports_init(&reports);
+    struct esp_log *log = test_kafka_open("127.0.0.1:1", NULL, &reports);
+    struct esp_error err = {0};
+    size_t n = 0;
+    g_assert_cmpint(esp_log_partitions(log, "t", 300 * ESP_MS, &n, &err), ==, ESP_EBROKER);
+    g_assert_nonnull(strstr(err.text, "no answer from a broker"));
+    g_assert_true(test_reports_have(&reports, "127.0.0.1:1"));
+    g_assert_cmpstr(esp_log_kind(log), ==, "kafka");
+    esp_log_free(log);
+    test_reports_release(&reports);
+}
+
+int main(int argc, char **argv)
+{
+    if (test_threads_skip())
+        return 0;
+    test_start(&argc, &argv);
+    static const struct {
+        const char *name;
+        void (*run)(struct scene *, gconstpointer);
+        const char *const *more;
+    } rows[] = {
+        {"/faults/errors of producing pass", test_produce_errors, NULL},
+        {"/faults/errors of fetching pass", test_fetch_errors, NULL},
+        {"/faults/a partition's leader changes", test_leader_change, NULL},
+        {"/faults/brokers go and come back", test_brokers_away, NULL},
+        {"/faults/an offset falls out of the log", test_gap_while_reading, NULL},
+        {"/faults/a flush keeps its time", test_flush_in_time, NULL},
+        {"/faults/freed with records under way", test_free_unflushed, NULL},
+        {"/faults/a full queue slows the writer", test_full_queue, small_queue},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        g_test_add(rows[i].name, struct scene, rows[i].more, set_up, rows[i].run, tear_down);
+    for (size_t i = 0; i < G_N_ELEMENTS(config_rows); i++)
+        g_test_add_data_func(config_rows[i].name, &config_rows[i], test_config);
+    g_test_add_func("/config/no brokers are named", test_no_brokers_named);
+    g_test_add_func("/config/nobody is there", test_nobody_there);
+    return g_test_run();
+}
