@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "core/buf.h"
+#include "event/avro_bytes.h"
 #include "event/plan.h"
 
 /* In a slot until the run is over: an array that begins at scratch item u.i. */
@@ -24,142 +25,6 @@ struct run {
     unsigned depth;
     bool no_memory;
 };
-
-static inline int64_t unzigzag(uint64_t raw)
-{
-    return (int64_t)(raw >> 1) ^ -(int64_t)(raw & 1);
-}
-
-/* A varint byte by byte: at most 10 bytes, the last of them at most 1. */
-static const uint8_t *read_long_slow(const uint8_t *at, const uint8_t *end, int64_t *out)
-{
-    uint64_t raw = 0;
-    for (unsigned shift = 0; at < end && shift < 70; shift += 7) {
-        uint8_t byte = *at++;
-        if (shift == 63 && byte > 1)
-            return NULL;
-        raw |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            *out = unzigzag(raw);
-            return at;
-        }
-    }
-    return NULL;
-}
-
-/* Bit 7 of each byte that ends a varint, of the eight at `at`. */
-static inline uint64_t load_word(const uint8_t *at)
-{
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-    return word;
-}
-
-#define CONTINUES UINT64_C(0x8080808080808080)
-
-static inline const uint8_t *read_long(const uint8_t *at, const uint8_t *end, int64_t *out)
-{
-    if (end - at < 8)
-        return read_long_slow(at, end, out);
-    uint64_t word = load_word(at), stops = ~word & CONTINUES;
-    if (stops == 0)
-        return read_long_slow(at, end, out);
-    unsigned last = (unsigned)__builtin_ctzll(stops); /* bit 7 of the last byte */
-    word &= ~CONTINUES & (UINT64_MAX >> (63 - last));
-    /* Close the gaps of one bit: 8 groups of 7 become 4 of 14, 2 of 28, 1 of 56. */
-    word = (word & UINT64_C(0x007f007f007f007f)) | ((word & UINT64_C(0x7f007f007f007f00)) >> 1);
-    word = (word & UINT64_C(0x00003fff00003fff)) | ((word & UINT64_C(0x3fff00003fff0000)) >> 2);
-    word = (word & UINT64_C(0x000000000fffffff)) | ((word & UINT64_C(0x0fffffff00000000)) >> 4);
-    *out = unzigzag(word);
-    return at + last / 8 + 1;
-}
-
-static inline const uint8_t *read_int(const uint8_t *at, const uint8_t *end, int64_t *out)
-{
-    at = read_long(at, end, out);
-    return at != NULL && *out >= INT32_MIN && *out <= INT32_MAX ? at : NULL;
-}
-
-static inline const uint8_t *skip_longs(const uint8_t *at, const uint8_t *end, uint64_t n)
-{
-    for (; n > 0; n--) {
-        uint64_t stops = end - at < 8 ? 0 : ~load_word(at) & CONTINUES;
-        if (stops != 0) {
-            at += (unsigned)__builtin_ctzll(stops) / 8 + 1;
-        } else {
-            int64_t value;
-            at = read_long_slow(at, end, &value);
-            if (at == NULL)
-                return NULL;
-        }
-    }
-    return at;
-}
-
-static inline const uint8_t *skip_ints(const uint8_t *at, const uint8_t *end, uint64_t n)
-{
-    for (; n > 0; n--) {
-        uint64_t stops = end - at < 8 ? 0 : ~load_word(at) & CONTINUES;
-        unsigned size = stops == 0 ? 8 : (unsigned)__builtin_ctzll(stops) / 8 + 1;
-        if (size < 5) {
-            at += size; /* 28 bits fit */
-        } else {
-            int64_t value;
-            at = read_int(at, end, &value);
-            if (at == NULL)
-                return NULL;
-        }
-    }
-    return at;
-}
-
-/* A length and so many bytes; *out is where they begin. */
-static inline const uint8_t *read_bytes(const uint8_t *at, const uint8_t *end, const uint8_t **out)
-{
-    int64_t size;
-    if (at < end && *at < 0x80)
-        size = unzigzag(*at++);
-    else
-        at = read_long_slow(at, end, &size);
-    if (at == NULL || size < 0 || size > end - at)
-        return NULL;
-    *out = at;
-    return at + size;
-}
-
-static inline const uint8_t *skip_bytes(const uint8_t *at, const uint8_t *end, uint64_t n)
-{
-    const uint8_t *begin;
-    for (; n > 0 && at != NULL; n--)
-        at = read_bytes(at, end, &begin);
-    return at;
-}
-
-static inline const uint8_t *skip_booleans(const uint8_t *at, const uint8_t *end, uint64_t n)
-{
-    if (n > (uint64_t)(end - at))
-        return NULL;
-    for (; n > 0; n--) {
-        if (*at++ > 1)
-            return NULL;
-    }
-    return at;
-}
-
-/* The index of a branch or symbol, below n. */
-static inline const uint8_t *read_index(const uint8_t *at, const uint8_t *end, uint32_t n,
-                                        uint32_t *out)
-{
-    int64_t index;
-    if (at < end && *at < 0x80)
-        index = unzigzag(*at++);
-    else
-        at = read_long_slow(at, end, &index);
-    if (at == NULL || index < 0 || index >= (int64_t)n)
-        return NULL;
-    *out = (uint32_t)index;
-    return at;
-}
 
 /* Number in a unit to microseconds, to the nearest, halves away from zero. */
 static void to_time(struct esp_value *value, enum esp_time_unit unit)
@@ -216,15 +81,15 @@ static inline const uint8_t *run_read(struct run *run, const struct esp_plan_op 
     double f64;
     switch ((enum esp_plan_code)op->code) {
     case ESP_OP_READ_LONG:
-        at = read_long(at, end, &value);
+        at = esp_avro_long(at, end, &value);
         put_int(slot, ESP_VALUE_INT, value);
         return at;
     case ESP_OP_READ_INT:
-        at = read_int(at, end, &value);
+        at = esp_avro_int(at, end, &value);
         put_int(slot, ESP_VALUE_INT, value);
         return at;
     case ESP_OP_READ_BYTES:
-        at = read_bytes(at, end, &begin);
+        at = esp_avro_run(at, end, &begin);
         if (at != NULL)
             put_bytes(slot, op->kind, begin, at);
         return at;
@@ -234,7 +99,7 @@ static inline const uint8_t *run_read(struct run *run, const struct esp_plan_op 
         put_bytes(slot, ESP_VALUE_BYTES, at, at + op->n);
         return at + op->n;
     case ESP_OP_READ_VARINT:
-        at = op->n == 1 ? read_int(at, end, &value) : read_long(at, end, &value);
+        at = op->n == 1 ? esp_avro_int(at, end, &value) : esp_avro_long(at, end, &value);
         if (at != NULL)
             put_bytes(slot, ESP_VALUE_BYTES, begin, at);
         return at;
@@ -244,7 +109,7 @@ static inline const uint8_t *run_read(struct run *run, const struct esp_plan_op 
         put_int(slot, ESP_VALUE_BOOL, *at);
         return at + 1;
     case ESP_OP_READ_ENUM:
-        at = read_index(at, end, op->n, &index);
+        at = esp_avro_index(at, end, op->n, &index);
         if (at != NULL)
             *slot = run->plan->constants[op->to + index];
         return at;
@@ -293,31 +158,31 @@ static const uint8_t *run_ops(struct run *run, const struct esp_plan_op *op, con
         case ESP_OP_END:
             return at;
         case ESP_OP_LONGS:
-            at = skip_longs(at, end, op->n);
+            at = esp_avro_skip_longs(at, end, op->n);
             break;
         case ESP_OP_INTS:
-            at = skip_ints(at, end, op->n);
+            at = esp_avro_skip_ints(at, end, op->n);
             break;
         case ESP_OP_BYTES:
-            at = skip_bytes(at, end, op->n);
+            at = esp_avro_skip_runs(at, end, op->n);
             break;
         case ESP_OP_FIXED:
             at = op->n > (size_t)(end - at) ? NULL : at + op->n;
             break;
         case ESP_OP_BOOLEANS:
-            at = skip_booleans(at, end, op->n);
+            at = esp_avro_skip_booleans(at, end, op->n);
             break;
         case ESP_OP_ENUM:
-            at = read_index(at, end, op->n, &index);
+            at = esp_avro_index(at, end, op->n, &index);
             break;
         case ESP_OP_OPTION:
-            at = read_index(at, end, 2, &index);
+            at = esp_avro_index(at, end, 2, &index);
             if (at == NULL)
                 return NULL;
             op = index == op->n ? ops + op->to : op + 1;
             continue;
         case ESP_OP_UNION:
-            at = read_index(at, end, op->n, &index);
+            at = esp_avro_index(at, end, op->n, &index);
             if (at == NULL)
                 return NULL;
             op = ops + run->plan->tables[op->to + index];
@@ -355,11 +220,11 @@ static bool run_simple(const struct esp_plan_op *body, uint64_t n, const uint8_t
     if (body[1].code != ESP_OP_END || __builtin_mul_overflow(n, body->n, &total))
         return false;
     if (body->code == ESP_OP_LONGS)
-        *at = skip_longs(*at, end, total);
+        *at = esp_avro_skip_longs(*at, end, total);
     else if (body->code == ESP_OP_INTS)
-        *at = skip_ints(*at, end, total);
+        *at = esp_avro_skip_ints(*at, end, total);
     else if (body->code == ESP_OP_BYTES)
-        *at = skip_bytes(*at, end, total);
+        *at = esp_avro_skip_runs(*at, end, total);
     else if (body->code == ESP_OP_FIXED)
         *at = total > (uint64_t)(end - *at) ? NULL : *at + total;
     else
@@ -392,7 +257,7 @@ static const uint8_t *run_item(struct run *run, const struct esp_plan_op *body, 
 static const uint8_t *run_pair(struct run *run, const struct esp_plan_op *op, const uint8_t *at)
 {
     const uint8_t *begin;
-    at = read_bytes(at, run->end, &begin);
+    at = esp_avro_run(at, run->end, &begin);
     if (at == NULL)
         return NULL;
     const struct esp_plan_op *body = op + 1;
@@ -447,11 +312,11 @@ static const uint8_t *run_blocks(struct run *run, const struct esp_plan_op *op, 
     run->depth++;
     while (at != NULL) {
         int64_t count, size = 0;
-        at = read_long(at, run->end, &count);
+        at = esp_avro_small(at, run->end, &count);
         if (at == NULL || count == 0)
             break;
         if (count < 0)
-            at = read_long(at, run->end, &size);
+            at = esp_avro_small(at, run->end, &size);
         if (at == NULL || size < 0 || size > run->end - at)
             return NULL;
         const uint8_t *block_end = count < 0 ? at + size : NULL;
@@ -491,8 +356,24 @@ ptrdiff_t esp_plan_run(const struct esp_plan *plan, struct esp_bytes bytes, stru
     return at - begin;
 }
 
+const uint8_t *esp_avro_long_slow(const uint8_t *at, const uint8_t *end, int64_t *out)
+{
+    uint64_t raw = 0;
+    for (unsigned shift = 0; at < end && shift < 70; shift += 7) {
+        uint8_t byte = *at++;
+        if (shift == 63 && byte > 1)
+            return NULL;
+        raw |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            *out = esp_avro_unzigzag(raw);
+            return at;
+        }
+    }
+    return NULL;
+}
+
 bool esp_varint_get(struct esp_bytes bytes, int64_t *out)
 {
     const uint8_t *end = bytes.data + bytes.size;
-    return bytes.size > 0 && read_long_slow(bytes.data, end, out) == end;
+    return bytes.size > 0 && esp_avro_long_slow(bytes.data, end, out) == end;
 }
