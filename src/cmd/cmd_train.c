@@ -15,6 +15,7 @@
 #include "cmd/stop.h"
 #include "cmd/summary.h"
 #include "core/logger.h"
+#include "model/product.h"
 
 enum {
     BATCHES = 8, /* of examples between the threads */
@@ -205,7 +206,8 @@ static void say_start(const struct train *train)
 {
     openblas_set_num_threads(1);
     esp_log(ESP_INFO, "starting", "config", train->config.path, "log",
-            esp_log_kind(train->inputs.log), "openblas_core", openblas_get_corename(), NULL);
+            esp_log_kind(train->inputs.log), "kernels", esp_product_kernels(), "openblas_core",
+            openblas_get_corename(), NULL);
     const char *pinned = getenv("OPENBLAS_CORETYPE");
     if (pinned != NULL && strcmp(pinned, "") != 0)
         esp_log(

@@ -1,6 +1,7 @@
 /* summary.c - see summary.h. Its shape is described in docs/summary.md. */
 #include "cmd/summary.h"
 
+#include <cblas.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #include "core/version.h"
+#include "model/product.h"
 
 /* jansson's *_new setters take NULL values as failures, so one check at the end covers them all:
  * `ok` turns false once. */
@@ -166,6 +168,8 @@ static json_t *summary_json(const struct run *run, const struct inputs *inputs,
     const struct ingest_status *ingest = &run->ingest;
     json_t *root = json_object(), *labels = json_object(), *models = json_array();
     put(root, "espalier", json_string(ESP_VERSION), ok);
+    put(root, "kernels", json_string(esp_product_kernels()), ok);
+    put(root, "openblas_core", json_string(openblas_get_corename()), ok);
     put_time(root, "watermark", ingest->watermark_us, ok);
     put(root, "counters", counters_json(ingest, inputs, ok), ok);
     for (int stage = 0; stage < 3; stage++)

@@ -1,10 +1,11 @@
 /*
- * product.c - one layer's products, by kernels of our own.
+ * product.c - one layer's products: rows by kernels of our own, weights' gradients by OpenBLAS.
  *
- * OpenBLAS is not used here, for two reasons. Its Haswell and Zen kernels give a row other bits at
- * another place of the slice, which the design forbids. And at these shapes (slices of 96 rows,
- * layers 256-128-64-32) it reached 75 GFLOP/s of a Zen 3 core where tiles over weights packed once
- * a step reach 95, with bias, ReLU and its mask in the same pass; libxsmm reached 78 to 93.
+ * A row's result must not depend on its place in the slice, so that scores are equal to the bit
+ * whatever shares their batch. OpenBLAS does not promise that (its Haswell and Zen kernels give a
+ * row other bits at another place), so y and dx come from tiles of our own; bias, ReLU and its mask
+ * go with them in the same pass over weights that are packed once a step. dW is a sum over the
+ * slice, in which no row has a result of its own: sgemm does it.
  *
  * Packed, for each layer in the order of the network's tensors, R = 32 floats of rounding:
  *
@@ -15,6 +16,8 @@
  * C is the kernels' tile width, 16 or 32. A layer of one output (a logit) is not packed.
  */
 #include "model/product.h"
+
+#include <cblas.h>
 
 #include "model/product_kernels.h"
 
@@ -225,7 +228,9 @@ void esp_product_backward_weights(const struct esp_dense *layer, size_t S, const
     if (N == 1)
         dot_backward_weights(S, K, x, dy, grads + layer->weight);
     else
-        kernels()->weights(S, N, K, x, dy, grads + layer->weight);
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (blasint)N, (blasint)K, (blasint)S, 1,
+                    dy, (blasint)ldy, x, (blasint)esp_stride(K), 0, grads + layer->weight,
+                    (blasint)K);
     float *db = grads + layer->bias;
     memset(db, 0, N * sizeof(*db));
     for (size_t i = 0; i < S; i++)

@@ -12,7 +12,6 @@ struct esp_kernels {
                     const float *bias, bool relu, float *y);
     void (*input)(size_t S, size_t N, size_t K, const float *dy, const float *panels,
                   const float *x, bool add, float *dx);
-    void (*weights)(size_t S, size_t N, size_t K, const float *x, const float *dy, float *dw);
     size_t n_cols; /* C */
     const char *name;
 };

@@ -100,51 +100,7 @@ TILE_TARGET static void TILE(input)(size_t S, size_t N, size_t K, const float *d
     }
 }
 
-TILE_TARGET ALWAYS_INLINE void TILE(weights_rows)(size_t n_rows, size_t S, const float *dy,
-                                                  size_t ldy, const float *x, size_t ldx, float *dw,
-                                                  size_t lddw)
-{
-    TILE(vector) acc[TILE_ROWS][2], zero = {0};
-    UNROLL
-    for (size_t i = 0; i < n_rows; i++)
-        acc[i][0] = acc[i][1] = zero;
-    TILE(sum)(n_rows, S, dy, 1, ldy, x, ldx, acc);
-    UNROLL
-    for (size_t i = 0; i < n_rows; i++)
-        for (size_t j = 0; j < 2; j++)
-            *(TILE(vector) *)(dw + i * lddw + j * LANES) = acc[i][j];
-}
-
-/* The columns of dw that do not fill a tile: by way of memory that does. */
-TILE_TARGET static void TILE(weights_rest)(size_t S, size_t N, const float *dy, size_t ldy,
-                                           const float *x, size_t ldx, size_t n_cols, float *dw,
-                                           size_t lddw)
-{
-    float tile[TILE_ROWS * TILE_COLS];
-    for (size_t i = 0; i < N;) {
-        size_t n_rows = N - i >= TILE_ROWS ? TILE_ROWS : 1;
-        if (n_rows == TILE_ROWS)
-            TILE(weights_rows)(TILE_ROWS, S, dy + i, ldy, x, ldx, tile, TILE_COLS);
-        else
-            TILE(weights_rows)(1, S, dy + i, ldy, x, ldx, tile, TILE_COLS);
-        for (size_t r = 0; r < n_rows; r++, i++)
-            memcpy(dw + i * lddw, tile + r * TILE_COLS, n_cols * sizeof(*dw));
-    }
-}
-
-/* The rows of a tile are outputs n, its columns inputs k, and the sum is over the slice's rows. */
-TILE_TARGET static void TILE(weights)(size_t S, size_t N, size_t K, const float *x, const float *dy,
-                                      float *dw)
-{
-    size_t ldx = esp_stride(K), ldy = esp_stride(N), j = 0;
-    for (; j + TILE_COLS <= K; j += TILE_COLS)
-        FOR_TILES(i, N, TILE(weights_rows), S, dy + i, ldy, x + j, ldx, dw + i * K + j, K);
-    if (j < K)
-        TILE(weights_rest)(S, N, dy, ldy, x + j, ldx, K - j, dw + j, K);
-}
-
-static const struct esp_kernels TILE(kernels) = {TILE(forward), TILE(input), TILE(weights),
-                                                 TILE_COLS, TILE_NAME};
+static const struct esp_kernels TILE(kernels) = {TILE(forward), TILE(input), TILE_COLS, TILE_NAME};
 
 #undef WHERE
 #undef TILE

@@ -29,7 +29,7 @@ struct operands {
     size_t ldx, ldy;
     float *x, *w, *bias, *dy;                /* given */
     float *forward_panels, *backward_panels; /* packed */
-    float *y, *dx, *dw;                      /* made */
+    float *y, *dx, *dw;                      /* made; db follows dw */
 };
 
 static struct operands make_operands(struct shape shape, const struct esp_kernels *kernels)
@@ -47,7 +47,7 @@ static struct operands make_operands(struct shape shape, const struct esp_kernel
     esp_product_pack_straight(o.w, N, K, kernels->n_cols, o.backward_panels);
     o.y = new_floats(S * o.ldy, NULL);
     o.dx = new_floats(S * o.ldx, &random);
-    o.dw = new_floats(N * K, NULL);
+    o.dw = new_floats(N * K + N, NULL);
     return o;
 }
 
@@ -120,7 +120,9 @@ static void test_twin(const void *data)
         compare_input(kernels, &o, false, false);
         compare_input(kernels, &o, true, false);
         compare_input(kernels, &o, true, true);
-        kernels->weights(o.shape.S, o.shape.N, o.shape.K, o.x, o.dy, o.dw);
+        struct esp_dense layer = {
+            .n_in = o.shape.K, .n_out = o.shape.N, .bias = o.shape.N * o.shape.K};
+        esp_product_backward_weights(&layer, o.shape.S, o.x, o.dy, o.dw);
         for (size_t n = 0; n < o.shape.N; n++)
             for (size_t k = 0; k < o.shape.K; k++)
                 assert_close(o.dw[n * o.shape.K + k], twin_weight(&o, n, k), 1e-5, 1e-5);
