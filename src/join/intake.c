@@ -2,14 +2,15 @@
  * intake.c - see intake.h.
  *
  * WHERE A PARTITION STANDS is its own watermark in the joiner, since the smallest of these is W,
- * and reading it is what lets labels leave. Before its first accepted event a partition stands
- * where the first of the others began: so a topic that stays empty does not let the others run
- * away from it unboundedly, nor stop them at once.
+ * and reading it is what lets labels leave. One without an accepted event counts as where the
+ * first of the others began: so a topic that stays empty does not let the others run away from it
+ * unboundedly, nor stop them at once.
  *
- * WHO IS READ  The one furthest behind, of those that are ready: not paused, not ended, and not
- * asked in vain just now. Where none is ready, the one furthest behind is asked with a wait until
- * the next would be. A partition at its end is ready again ASK_US after it gave nothing, and goes
- * first then, so that a backlog elsewhere does not keep it from being heard.
+ * WHO IS READ  The one furthest behind (one without an event before all others), of those that are
+ * ready: not paused, not ended, and not asked in vain just now. Where none is ready, the one
+ * furthest behind is asked with a wait until the next would be. A partition at its end is ready
+ * again ASK_US after it gave nothing, and goes first then, so that a backlog elsewhere does not
+ * keep it from being heard.
  *
  * PAUSED is who stands more than the skew ahead of the furthest behind. The furthest behind is
  * taken over all that have not ended, an idle one standing where the joiner has it stand. Silence
@@ -26,6 +27,7 @@ struct source {
     enum esp_event_kind kind;
     uint32_t partition;
     bool has_ended, is_idle, is_paused;
+    bool has_spoken;         /* has a watermark of its own */
     bool was_silent;         /* at its confirmed end, and the last read gave nothing */
     int64_t ready_us;        /* not before */
     int64_t silent_since_us; /* if was_silent */
@@ -97,7 +99,8 @@ static void place_all(struct esp_intake *intake)
             continue;
         int64_t own_us =
             esp_joiner_partition_watermark(intake->joiner, source->kind, source->partition);
-        if (own_us == ESP_TIME_NONE)
+        source->has_spoken = own_us != ESP_TIME_NONE;
+        if (!source->has_spoken)
             own_us = intake->start_us;
         /* W itself is at or below where any idle one stands: near enough to judge others by. */
         if (source->is_idle && w_us > own_us)
@@ -128,6 +131,8 @@ static bool is_better(const struct source *a, const struct source *b, int64_t no
     bool a_asks = a_ready && a->was_silent, b_asks = b_ready && b->was_silent;
     if (a_asks != b_asks)
         return a_asks;
+    if (a->has_spoken != b->has_spoken)
+        return b->has_spoken;
     return a->position_us < b->position_us;
 }
 

@@ -13,7 +13,7 @@ void esp_partition_clock_init(struct esp_partition_clock *clock, int64_t grace_u
                                           .largest_us = ESP_TIME_NONE};
 }
 
-static void raise(struct esp_partition_clock *clock, int64_t time_us)
+static void raise_to(struct esp_partition_clock *clock, int64_t time_us)
 {
     if (time_us > clock->largest_us)
         clock->largest_us = time_us;
@@ -29,7 +29,7 @@ static void settle(struct esp_partition_clock *clock, int64_t low_us, int64_t hi
         out->accepted[i] =
             held_us - low_us <= clock->ahead_us && high_us - held_us <= clock->ahead_us;
         if (out->accepted[i])
-            raise(clock, held_us);
+            raise_to(clock, held_us);
     }
     clock->n_held = 0;
 }
@@ -46,7 +46,7 @@ static enum esp_ruling hold(struct esp_partition_clock *clock, int64_t time_us,
     }
     if (n == ROW && high_us - low_us <= clock->ahead_us) {
         settle(clock, low_us, high_us, out);
-        raise(clock, time_us);
+        raise_to(clock, time_us);
         return ESP_RULING_ACCEPT;
     }
     if (clock->n_held == ESP_MAX_HELD) {
@@ -76,7 +76,7 @@ enum esp_ruling esp_partition_clock_see(struct esp_partition_clock *clock, int64
         time_us < esp_partition_clock_watermark(clock) ? ESP_RULING_LATE : ESP_RULING_ACCEPT;
     if (clock->n_held > 0)
         settle(clock, time_us, time_us, out);
-    raise(clock, time_us);
+    raise_to(clock, time_us);
     return ruling;
 }
 
@@ -85,7 +85,7 @@ void esp_partition_clock_end(struct esp_partition_clock *clock, struct esp_settl
     out->n_settled = clock->n_held;
     for (size_t i = 0; i < clock->n_held; i++) {
         out->accepted[i] = true;
-        raise(clock, clock->held_us[i]);
+        raise_to(clock, clock->held_us[i]);
     }
     clock->n_held = 0;
 }

@@ -1,0 +1,223 @@
+/* intake_test.c - which partition is read next, over fake partitions with a clock of their own. */
+#include "join/intake.h"
+
+#include "core/hash.h"
+#include "testkit.h"
+
+enum { N = 3 }; /* partitions: impressions 0 and 1, clicks 0 */
+
+/* A fake partition: times that come in, each not before its moment on the wall clock. */
+struct fake {
+    enum esp_event_kind kind;
+    uint32_t partition;
+    const int64_t *times_us, *arrive_us; /* arrive_us NULL: all are there at once */
+    size_t n, at;
+};
+
+struct world {
+    struct esp_joiner *joiner;
+    struct esp_intake *intake;
+    struct fake fakes[N];
+    int64_t now_us;
+    bool follow;
+    GString *reads; /* which partition, a letter each: a, b impressions, c clicks */
+    int64_t max_ahead_us;
+    int64_t last_asked_us[N], longest_unasked_us;
+};
+
+static void world_init(struct world *world, bool follow, bool close)
+{
+    struct esp_joiner_config joiner_config = {.n_partitions = {2, 1, 0},
+                                              .click_window_us = 10,
+                                              .future_us = ESP_HOUR,
+                                              .segment_bytes = 4096};
+    struct esp_intake_config config = {.n_partitions = {2, 1, 0},
+                                       .skew_us = 100,
+                                       .idle_after_us = 30 * ESP_SECOND,
+                                       .follow = follow,
+                                       .close_at_end = close};
+    *world = (struct world){.follow = follow, .reads = g_string_new(NULL)};
+    g_assert_cmpint(esp_joiner_new(&joiner_config, &world->joiner, NULL), ==, ESP_OK);
+    g_assert_cmpint(esp_intake_new(&config, world->joiner, &world->intake, NULL), ==, ESP_OK);
+    for (size_t i = 0; i < N; i++)
+        world->fakes[i] = (struct fake){.kind = i < 2 ? ESP_IMPRESSION : ESP_CLICK,
+                                        .partition = i < 2 ? (uint32_t)i : 0};
+}
+
+static void world_release(struct world *world)
+{
+    esp_intake_free(world->intake);
+    esp_joiner_free(world->joiner);
+    g_string_free(world->reads, TRUE);
+}
+
+static void push_one(struct world *world, const struct fake *fake, int64_t time_us)
+{
+    struct esp_header header = {
+        .time_us = time_us, .log_time_us = time_us, .id = esp_bytes(&time_us, sizeof time_us)};
+    header.id_hash = esp_hash(header.id);
+    g_assert_cmpint(esp_joiner_push(world->joiner, fake->kind, fake->partition, &header, 1, NULL),
+                    ==, ESP_OK);
+}
+
+/* One read of at most one record, as a run loop does it. False: the intake is done. */
+static bool step(struct world *world)
+{
+    enum esp_event_kind kind;
+    uint32_t partition;
+    int64_t wait_us;
+    if (esp_intake_next(world->intake, world->now_us, &kind, &partition, &wait_us) ==
+        ESP_INTAKE_DONE)
+        return false;
+    size_t i = kind == ESP_CLICK ? 2 : partition;
+    struct fake *fake = &world->fakes[i];
+    g_assert_cmpint(wait_us, >=, 0);
+    g_assert_cmpint(wait_us, <=, 100 * ESP_MS);
+    world->longest_unasked_us =
+        MAX(world->longest_unasked_us, world->now_us - world->last_asked_us[i]);
+    world->last_asked_us[i] = world->now_us;
+    bool is_there = fake->at < fake->n && (fake->arrive_us == NULL ||
+                                           fake->arrive_us[fake->at] <= world->now_us + wait_us);
+    if (is_there) {
+        if (fake->arrive_us != NULL)
+            world->now_us = MAX(world->now_us, fake->arrive_us[fake->at]);
+        push_one(world, fake, fake->times_us[fake->at++]);
+        g_string_append_c(world->reads, (char)('a' + (int)i));
+    } else {
+        world->now_us += wait_us;
+    }
+    world->now_us += 10;
+    enum esp_log_position position =
+        fake->at < fake->n && fake->arrive_us == NULL ? ESP_LOG_MORE : ESP_LOG_AT_END;
+    if (!world->follow && fake->at == fake->n)
+        position = ESP_LOG_ENDED;
+    g_assert_cmpint(esp_intake_note(world->intake, kind, partition, is_there ? 1 : 0, position,
+                                    world->now_us, NULL),
+                    ==, ESP_OK);
+    return true;
+}
+
+static void test_furthest_behind(void)
+{
+    static const int64_t a[] = {10, 20, 90}, b[] = {15, 16, 17}, c[] = {12, 50, 60};
+    struct world world;
+    world_init(&world, false, true);
+    world.fakes[0] = (struct fake){ESP_IMPRESSION, 0, a, NULL, 3, 0};
+    world.fakes[1] = (struct fake){ESP_IMPRESSION, 1, b, NULL, 3, 0};
+    world.fakes[2] = (struct fake){ESP_CLICK, 0, c, NULL, 3, 0};
+    while (step(&world) && world.reads->len < 20)
+        ;
+    /* All begin; then a(10) c(12) b(15, 16, 17 and end) a(20) c(50) behind a(90), end of c. */
+    g_assert_cmpstr(world.reads->str, ==, "abcacbbac");
+    g_assert_cmpint(esp_joiner_close(world.joiner, NULL), ==, ESP_OK);
+    world_release(&world);
+}
+
+static void test_skew(void)
+{
+    static const int64_t a[] = {0, 101, 102, 103}, b[] = {0, 1, 2, 3}, c[] = {0, 300, 301, 302};
+    struct world world;
+    world_init(&world, false, false);
+    world.fakes[0] = (struct fake){ESP_IMPRESSION, 0, a, NULL, 4, 0};
+    world.fakes[1] = (struct fake){ESP_IMPRESSION, 1, b, NULL, 4, 0};
+    world.fakes[2] = (struct fake){ESP_CLICK, 0, c, NULL, 4, 0};
+    enum esp_event_kind kind;
+    uint32_t partition;
+    int64_t wait_us;
+    while (esp_joiner_partition_watermark(world.joiner, ESP_CLICK, 0) < 300)
+        step(&world);
+    /* Clicks stand at 300, b at 1: clicks are paused, and paused is not idle. */
+    for (int i = 0; i < 3; i++) {
+        esp_intake_next(world.intake, world.now_us, &kind, &partition, &wait_us);
+        g_assert_cmpint(kind, ==, ESP_IMPRESSION);
+        g_assert_cmpuint(esp_intake_n_paused(world.intake), >=, 1);
+        g_assert_cmpuint(esp_intake_n_idle(world.intake), ==, 0);
+        step(&world);
+    }
+    while (step(&world))
+        ;
+    g_assert_cmpuint(world.reads->len, ==, 12); /* an ended partition holds nobody back */
+    g_assert_cmpuint(esp_intake_n_paused(world.intake), ==, 0);
+    g_assert_cmpint(esp_joiner_watermark(world.joiner), ==, 3); /* hold: b keeps its watermark */
+    world_release(&world);
+}
+
+static void test_empty_partitions(void)
+{
+    static const int64_t a[] = {0, 500, 1000};
+    struct world world;
+    world_init(&world, false, false);
+    world.fakes[0] = (struct fake){ESP_IMPRESSION, 0, a, NULL, 3, 0};
+    while (step(&world) && world.reads->len < 20)
+        ;
+    g_assert_cmpstr(world.reads->str, ==, "aaa");
+    g_assert_cmpint(esp_joiner_watermark(world.joiner), ==, 1000); /* the empty are left out */
+    world_release(&world);
+}
+
+static void test_idle(void)
+{
+    static const int64_t a[] = {0, 50, 90, 500}, b[] = {10, 120}, c[] = {5, 600};
+    static const int64_t a_arrive[] = {0, 0, 0, 60 * ESP_SECOND};
+    static const int64_t b_arrive[] = {0, 10 * ESP_SECOND}, c_arrive[] = {0, 70 * ESP_SECOND};
+    struct world world;
+    world_init(&world, true, false);
+    world.fakes[0] = (struct fake){ESP_IMPRESSION, 0, a, a_arrive, 4, 0};
+    world.fakes[1] = (struct fake){ESP_IMPRESSION, 1, b, b_arrive, 2, 0};
+    world.fakes[2] = (struct fake){ESP_CLICK, 0, c, c_arrive, 2, 0};
+    while (world.now_us < 29 * ESP_SECOND)
+        step(&world);
+    /* b spoke at 10 s; the others are silent, for less than 30 s. b, at 120, is paused. */
+    g_assert_cmpuint(esp_intake_n_idle(world.intake), ==, 0);
+    g_assert_cmpuint(esp_intake_n_paused(world.intake), ==, 1);
+    g_assert_cmpint(esp_joiner_watermark(world.joiner), ==, 5);
+    while (world.now_us < 59 * ESP_SECOND)
+        step(&world);
+    /* a and c are idle, so W is where b stands; b was paused, then asked again in vain. */
+    g_assert_cmpuint(esp_intake_n_idle(world.intake), >=, 2);
+    g_assert_cmpint(esp_joiner_watermark(world.joiner), ==, 120);
+    while (world.now_us < 61 * ESP_SECOND)
+        step(&world);
+    /* a spoke again, far ahead: it is paused until the others are known to be silent. */
+    g_assert_cmpuint(world.reads->len, ==, 7);
+    while (world.now_us < 120 * ESP_SECOND)
+        step(&world);
+    g_assert_cmpuint(world.reads->len, ==, 8);
+    g_assert_cmpint(esp_joiner_watermark(world.joiner), ==, 600);
+    world_release(&world);
+}
+
+static void test_asked_often(void)
+{
+    enum { M = 60000 };
+    int64_t *times_us = g_new0(int64_t, M);
+    for (int64_t i = 0; i < M; i++)
+        times_us[i] = i / 1000;
+    static const int64_t c[] = {0}, c_arrive[] = {0};
+    struct world world;
+    world_init(&world, true, false);
+    world.fakes[0] = (struct fake){ESP_IMPRESSION, 0, times_us, NULL, M, 0};
+    world.fakes[1] = (struct fake){ESP_IMPRESSION, 1, times_us, NULL, M, 0};
+    world.fakes[2] = (struct fake){ESP_CLICK, 0, c, c_arrive, 1, 0};
+    /* A backlog elsewhere does not keep a partition at its end from being asked. */
+    while (world.now_us < ESP_SECOND)
+        step(&world);
+    g_assert_cmpint(world.longest_unasked_us, <=, 110 * ESP_MS);
+    g_assert_cmpuint(world.reads->len, >, 50000);
+    world_release(&world);
+    g_free(times_us);
+}
+
+int main(int argc, char **argv)
+{
+    test_start(&argc, &argv);
+    g_test_add_func("/intake/\"the partition furthest behind is read first\"",
+                    test_furthest_behind);
+    g_test_add_func("/intake/\"one more than the skew ahead is paused, which is not idle\"",
+                    test_skew);
+    g_test_add_func("/intake/\"a bounded run ends, and empty partitions are left out of W\"",
+                    test_empty_partitions);
+    g_test_add_func("/intake/\"a partition that stays silent at its end is idle\"", test_idle);
+    g_test_add_func("/intake/\"a partition at its end is asked every 100 ms\"", test_asked_often);
+    return g_test_run();
+}

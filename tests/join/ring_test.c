@@ -1,0 +1,79 @@
+/* ring_test.c - segments fill, empty and are used again. */
+#include "join/ring.h"
+
+#include "testkit.h"
+
+enum { SEGMENT = 4096 };
+
+static uint32_t append(struct esp_ring *ring, enum esp_lane lane, size_t size, int fill)
+{
+    uint32_t ref = 0;
+    void *at = NULL;
+    g_assert_cmpint(esp_ring_append(ring, lane, size, &ref, &at, NULL), ==, ESP_OK);
+    g_assert_cmpuint(ref, !=, 0);
+    g_assert_cmpuint((uintptr_t)at % ESP_RING_UNIT, ==, 0);
+    memset(at, fill, size);
+    return ref;
+}
+
+static void test_reuse(void)
+{
+    struct esp_ring ring;
+    uint32_t refs[300];
+    g_assert_cmpint(esp_ring_init(&ring, SEGMENT - 1, NULL), ==, ESP_EINVAL);
+    g_assert_cmpint(esp_ring_init(&ring, SEGMENT, NULL), ==, ESP_OK);
+    for (size_t round = 0; round < 50; round++) {
+        for (int i = 0; i < 300; i++)
+            refs[i] = append(&ring, ESP_LANE_IMPRESSIONS, 100, i);
+        for (int i = 0; i < 300; i++)
+            g_assert_cmpint(*(const uint8_t *)esp_ring_at(&ring, refs[i]), ==, i & 0xff);
+        for (int i = 0; i < 300; i++)
+            esp_ring_release(&ring, refs[i]);
+        /* Released bytes stay until they are reclaimed. */
+        g_assert_cmpint(*(const uint8_t *)esp_ring_at(&ring, refs[7]), ==, 7);
+        esp_ring_reclaim(&ring);
+    }
+    /* 300 records of 112 bytes are 9 segments; those of one round serve the next. */
+    g_assert_cmpuint(ring.n_segments, <=, 12);
+    g_assert_cmpuint(esp_ring_memory(&ring), <=, 12 * (SEGMENT + 64));
+    esp_ring_release_all(&ring);
+}
+
+static void test_one_pins_one(void)
+{
+    struct esp_ring ring;
+    g_assert_cmpint(esp_ring_init(&ring, SEGMENT, NULL), ==, ESP_OK);
+    uint32_t kept = append(&ring, ESP_LANE_IMPRESSIONS, 100, 1);
+    for (int i = 0; i < 10000; i++) {
+        esp_ring_release(&ring, append(&ring, ESP_LANE_IMPRESSIONS, 1000, 2));
+        esp_ring_reclaim(&ring);
+    }
+    g_assert_cmpint(*(const uint8_t *)esp_ring_at(&ring, kept), ==, 1);
+    g_assert_cmpuint(ring.n_bases, <=, 4);
+    esp_ring_release_all(&ring);
+}
+
+static void test_largest(void)
+{
+    struct esp_ring ring;
+    g_assert_cmpint(esp_ring_init(&ring, 5000, NULL), ==, ESP_OK);
+    g_assert_cmpuint(ring.segment_bytes, ==, 8192);
+    size_t largest = esp_ring_max_record(&ring);
+    uint32_t one = append(&ring, ESP_LANE_LONG, largest, 1);
+    uint32_t two = append(&ring, ESP_LANE_LONG, largest, 2);
+    uint32_t other = append(&ring, ESP_LANE_WAITING, 16, 3);
+    g_assert_cmpint(((const uint8_t *)esp_ring_at(&ring, one))[largest - 1], ==, 1);
+    g_assert_cmpint(((const uint8_t *)esp_ring_at(&ring, two))[largest - 1], ==, 2);
+    g_assert_cmpint(esp_ring_lane(&ring, two), ==, ESP_LANE_LONG);
+    g_assert_cmpint(esp_ring_lane(&ring, other), ==, ESP_LANE_WAITING);
+    esp_ring_release_all(&ring);
+}
+
+int main(int argc, char **argv)
+{
+    test_start(&argc, &argv);
+    g_test_add_func("/ring/\"segments that empty are used again\"", test_reuse);
+    g_test_add_func("/ring/\"one live record keeps one segment\"", test_one_pins_one);
+    g_test_add_func("/ring/\"the largest record fits, lanes keep apart\"", test_largest);
+    return g_test_run();
+}
