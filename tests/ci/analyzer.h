@@ -1,7 +1,7 @@
 /*
- * analyzer.h - for gcc -fanalyzer alone, which reads one file at a time: tells it that esp_fail()
- * gives back the status it is given, so that it does not follow a failure as if all were well.
- * Every file but those of core/ is read with -include of this.
+ * analyzer.h - for static analyzers, which read one file at a time: tells them that esp_fail()
+ * gives back the status it is given, so that they do not follow a failure as if all were well.
+ * They read what they read with -include of this.
  */
 #ifndef ESP_TESTS_ANALYZER_H
 #define ESP_TESTS_ANALYZER_H
