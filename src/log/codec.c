@@ -118,7 +118,7 @@ static enum esp_status unsnap_block(struct esp_bytes stored, struct esp_buf *out
         return ESP_EDATA;
     const char *packed = (const char *)stored.data;
     size_t n_packed = stored.size - CRC_BYTES;
-    if (snappy->uncompressed_length(packed, n_packed, &n) != SNAPPY_OK)
+    if (snappy->uncompressed_length(packed, n_packed, &n) != ESP_SNAPPY_OK)
         return ESP_EDATA;
     if (n > out->cap) {
         *why = "a block decodes to more than the limit";
@@ -127,7 +127,7 @@ static enum esp_status unsnap_block(struct esp_bytes stored, struct esp_buf *out
     enum esp_status status = esp_buf_reserve(out, n > 0 ? n : 1, err);
     if (status != ESP_OK)
         return status;
-    if (snappy->uncompress(packed, n_packed, (char *)out->data, &n) != SNAPPY_OK)
+    if (snappy->uncompress(packed, n_packed, (char *)out->data, &n) != ESP_SNAPPY_OK)
         return ESP_EDATA;
     const uint8_t *c = stored.data + n_packed;
     uint32_t want = (uint32_t)c[0] << 24 | (uint32_t)c[1] << 16 | (uint32_t)c[2] << 8 | c[3];
@@ -176,7 +176,8 @@ static enum esp_status snap_block(struct esp_bytes plain, struct esp_buf *out,
     enum esp_status status = esp_buf_reserve(out, n + CRC_BYTES, err);
     if (status != ESP_OK)
         return status;
-    if (snappy->compress((const char *)plain.data, plain.size, (char *)out->data, &n) != SNAPPY_OK)
+    if (snappy->compress((const char *)plain.data, plain.size, (char *)out->data, &n) !=
+        ESP_SNAPPY_OK)
         return esp_fail(err, ESP_EBUG, "snappy did not fit its own bound");
     uint32_t crc = (uint32_t)esp_codec_zlib()->crc32(0, plain.data, (uInt)plain.size);
     const uint8_t tail[CRC_BYTES] = {(uint8_t)(crc >> 24), (uint8_t)(crc >> 16),

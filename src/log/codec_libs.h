@@ -8,7 +8,7 @@
 #ifndef ESP_LOG_CODEC_LIBS_H
 #define ESP_LOG_CODEC_LIBS_H
 
-#include <snappy-c.h>
+#include <stddef.h>
 #include <zlib.h>
 
 /* Functions under their own names; a library that is missing leaves all of its members NULL. */
@@ -25,12 +25,15 @@ struct esp_zlib {
     __typeof__(crc32) *crc32;
 };
 
+/* As in <snappy-c.h>, whose interface has not changed since 2011. */
 struct esp_snappy {
-    __typeof__(snappy_compress) *compress;
-    __typeof__(snappy_uncompress) *uncompress;
-    __typeof__(snappy_max_compressed_length) *max_compressed_length;
-    __typeof__(snappy_uncompressed_length) *uncompressed_length;
+    int (*compress)(const char *plain, size_t n, char *packed, size_t *n_packed);
+    int (*uncompress)(const char *packed, size_t n, char *plain, size_t *n_plain);
+    size_t (*max_compressed_length)(size_t n);
+    int (*uncompressed_length)(const char *packed, size_t n, size_t *n_plain);
 };
+
+enum { ESP_SNAPPY_OK = 0 };
 
 /* NULL: the library, or one of the functions, is not there. Loaded once; from any thread. */
 const struct esp_zlib *esp_codec_zlib(void);

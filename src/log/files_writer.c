@@ -51,7 +51,7 @@ struct files_writer {
     size_t next_round_robin;
     struct esp_codec codec;
     struct esp_buf scratch;  /* a header, or an encoded block */
-    struct esp_error failed; /* the first failure */
+    struct esp_error failed; /* the first failure, which every later call returns */
 };
 
 static void files_writer_free(struct esp_log_writer *base)
@@ -259,13 +259,10 @@ static enum esp_status end_file(struct files_partition *partition, struct esp_er
     return status;
 }
 
-/* Remembers the first failure, which every later call returns. */
-static enum esp_status fail_for_good(struct files_writer *writer, enum esp_status status,
-                                     const struct esp_error *cause, struct esp_error *err)
+/* Passes on the failure that the writer has kept, and every later call with it. */
+static enum esp_status pass_on(const struct files_writer *writer, struct esp_error *err)
 {
-    writer->failed = *cause;
-    writer->failed.status = status;
-    return esp_fail(err, status, "%s", cause->text);
+    return esp_fail(err, writer->failed.status, "%s", writer->failed.text);
 }
 
 static enum esp_status append_to(struct files_writer *writer, size_t index, struct esp_bytes value,
@@ -300,7 +297,7 @@ static enum esp_status files_append(struct esp_log_writer *base, int32_t partiti
     (void)log_time_us;
     struct files_writer *writer = (struct files_writer *)base;
     if (writer->failed.status != ESP_OK)
-        return esp_fail(err, writer->failed.status, "%s", writer->failed.text);
+        return pass_on(writer, err);
     if (value.size == 0 || value.size > ESP_BLOCK_MAX_BYTES)
         return esp_fail(err, ESP_EINVAL, "%s: a record of %zu bytes cannot be in a file",
                         writer->topic, value.size);
@@ -312,9 +309,8 @@ static enum esp_status files_append(struct esp_log_writer *base, int32_t partiti
     if (index >= writer->n_partitions)
         return esp_fail(err, ESP_EINVAL, "%s has %zu partitions, no partition %ld", writer->topic,
                         writer->n_partitions, (long)partition);
-    struct esp_error cause = {0};
-    enum esp_status status = append_to(writer, index, value, &cause);
-    return status == ESP_OK ? ESP_OK : fail_for_good(writer, status, &cause, err);
+    return append_to(writer, index, value, &writer->failed) == ESP_OK ? ESP_OK
+                                                                      : pass_on(writer, err);
 }
 
 static enum esp_status files_flush(struct esp_log_writer *base, int64_t timeout_us,
@@ -323,14 +319,13 @@ static enum esp_status files_flush(struct esp_log_writer *base, int64_t timeout_
     (void)timeout_us;
     struct files_writer *writer = (struct files_writer *)base;
     if (writer->failed.status != ESP_OK)
-        return esp_fail(err, writer->failed.status, "%s", writer->failed.text);
+        return pass_on(writer, err);
     for (size_t i = 0; i < writer->n_partitions; i++) {
-        struct esp_error cause = {0};
-        enum esp_status status = end_block(writer, i, &cause);
+        enum esp_status status = end_block(writer, i, &writer->failed);
         if (status == ESP_OK && writer->partitions[i].fd >= 0)
-            status = sync_file(&writer->partitions[i], &cause);
+            status = sync_file(&writer->partitions[i], &writer->failed);
         if (status != ESP_OK)
-            return fail_for_good(writer, status, &cause, err);
+            return pass_on(writer, err);
     }
     return ESP_OK;
 }

@@ -172,6 +172,14 @@ static bool names_brokers(const struct esp_log_property *properties, size_t n)
     return false;
 }
 
+/* What both handles tell. */
+static void set_callbacks(struct esp_kafka_log *kafka, rd_kafka_conf_t *conf)
+{
+    rd_kafka_conf_set_opaque(conf, kafka);
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+}
+
 /* Configurations of both handles. *consumer is the caller's; the producer's stays in the log. */
 static enum esp_status configure(struct esp_kafka_log *kafka,
                                  const struct esp_log_property *properties, size_t n,
@@ -188,12 +196,8 @@ static enum esp_status configure(struct esp_kafka_log *kafka,
             set_rows(kafka->producer_conf, producer_defaults, COUNT_OF(producer_defaults), err);
     if (status == ESP_OK)
         status = set_user(kafka, kafka->producer_conf, properties, n, err);
-    rd_kafka_conf_t *const both[] = {consumer, kafka->producer_conf};
-    for (size_t i = 0; i < COUNT_OF(both); i++) {
-        rd_kafka_conf_set_opaque(both[i], kafka);
-        rd_kafka_conf_set_log_cb(both[i], on_log);
-        rd_kafka_conf_set_error_cb(both[i], on_error);
-    }
+    set_callbacks(kafka, consumer);
+    set_callbacks(kafka, kafka->producer_conf);
     rd_kafka_conf_set_offset_commit_cb(consumer, on_commit);
     rd_kafka_conf_set_dr_msg_cb(kafka->producer_conf, esp_kafka_delivered);
     return status;

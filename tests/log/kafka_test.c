@@ -1,4 +1,6 @@
 /* kafka_test.c - the kafka log against a real broker, which ESPALIER_TEST_BROKER names. */
+#include <librdkafka/rdkafka.h>
+
 #include "broker_helper.h"
 
 #define TIMEOUT (30 * ESP_SECOND)
@@ -192,6 +194,119 @@ static void test_gap(struct fixture *fixture, gconstpointer unused)
     g_free(topic);
 }
 
+/* A producer or consumer of the test's own, for what the log does not do. */
+static rd_kafka_t *bare_producer(const char *transactional_id)
+{
+    char why[512];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", broker, why, sizeof why);
+    rd_kafka_conf_set(conf, "log_level", "0", why, sizeof why);
+    if (transactional_id != NULL)
+        rd_kafka_conf_set(conf, "transactional.id", transactional_id, why, sizeof why);
+    return rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+}
+
+/* Removes what is below an offset, as retention would. */
+static void delete_below(const char *topic, int64_t offset)
+{
+    rd_kafka_t *handle = bare_producer(NULL);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, 0)->offset = offset;
+    rd_kafka_DeleteRecords_t *request = rd_kafka_DeleteRecords_new(list);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
+    rd_kafka_DeleteRecords(handle, &request, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 30000);
+    g_assert_true(event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_DeleteRecords_destroy(request);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_destroy(handle);
+}
+
+/* Retention has passed: the first offset that is left is where EARLIEST begins. */
+static void test_retention(struct fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    char *topic = test_topic_new(fixture->log, "retention", 1, NULL);
+    struct esp_log_writer *writer = test_kafka_writer(fixture->log, topic);
+    for (int i = 0; i < 10; i++)
+        test_produce(writer, 0, NULL, "value", ESP_TIME_NONE);
+    flush(writer);
+    struct esp_log_reader *reader = NULL;
+    g_assert_cmpint(esp_log_reader_new(fixture->log, topic, 0, 0, true, NULL, &reader, NULL), ==,
+                    ESP_OK);
+    esp_log_reader_free(reader);
+    delete_below(topic, 6);
+    struct test_read read;
+    test_read_init(&read);
+    test_read_partition(fixture->log, topic, 0, 2, 4, &read);
+    g_assert_cmpint(read.status, ==, ESP_EDATA);
+    g_assert_nonnull(strstr(read.err.text, "offset 2 is wanted, but the broker has 6 to 10"));
+    test_read_release(&read);
+    test_read_init(&read);
+    test_read_partition(fixture->log, topic, 0, ESP_OFFSET_EARLIEST, 4, &read);
+    g_assert_cmpuint(read.contents->len, ==, 4);
+    g_assert_true(read.offsets->len > 0 && g_array_index(read.offsets, int64_t, 0) == 6);
+    test_read_release(&read);
+    esp_log_writer_free(writer);
+    g_free(topic);
+}
+
+/* One transaction of 3 records, then one that is aborted. */
+static void produce_transactions(const char *topic)
+{
+    char value[] = "value";
+    rd_kafka_t *producer = bare_producer(topic);
+    rd_kafka_error_t *error = rd_kafka_init_transactions(producer, 30000);
+    g_assert_null(error);
+    for (int i = 0; i < 2 && error == NULL; i++) {
+        g_assert_null(rd_kafka_begin_transaction(producer));
+        for (int j = 0; j < 3; j++)
+            g_assert_cmpint(
+                rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0),
+                                  RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                  RD_KAFKA_V_VALUE(value, sizeof value), RD_KAFKA_V_END),
+                ==, RD_KAFKA_RESP_ERR_NO_ERROR);
+        g_assert_cmpint(rd_kafka_flush(producer, 30000), ==, RD_KAFKA_RESP_ERR_NO_ERROR);
+        error = i == 0 ? rd_kafka_commit_transaction(producer, 30000)
+                       : rd_kafka_abort_transaction(producer, 30000);
+        g_assert_null(error);
+    }
+    rd_kafka_destroy(producer);
+}
+
+/* The last offsets hold no record to give: markers, and what was aborted. The end comes still. */
+static void test_no_record_at_end(struct fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    char *topic = test_topic_new(fixture->log, "markers", 1, NULL);
+    produce_transactions(topic);
+    struct test_read read;
+    test_read_init(&read);
+    test_read_partition(fixture->log, topic, 0, ESP_OFFSET_EARLIEST, 4, &read);
+    g_assert_cmpstr(read.err.text, ==, "");
+    g_assert_cmpint(read.position, ==, ESP_LOG_ENDED);
+    g_assert_cmpuint(read.contents->len, ==, 3);
+    g_assert_cmpint(read.stats.next_offset, ==, 8); /* 3 + marker + 3 + marker */
+    test_read_release(&read);
+    test_read_init(&read); /* nothing but a marker is left */
+    test_read_partition(fixture->log, topic, 0, 3, 4, &read);
+    g_assert_cmpint(read.position, ==, ESP_LOG_ENDED);
+    g_assert_cmpuint(read.contents->len, ==, 0);
+    test_read_release(&read);
+    struct esp_log_reader *reader = NULL;
+    g_assert_cmpint(esp_log_reader_new(fixture->log, topic, 0, 0, true, NULL, &reader, NULL), ==,
+                    ESP_OK);
+    test_read_init(&read);
+    test_read_all(reader, 4, true, 30 * ESP_SECOND, &read);
+    g_assert_cmpint(read.position, ==, ESP_LOG_AT_END);
+    g_assert_cmpuint(read.contents->len, ==, 3);
+    test_read_release(&read);
+    esp_log_reader_free(reader);
+    g_free(topic);
+}
+
 static void test_special_records(struct fixture *fixture, gconstpointer unused)
 {
     (void)unused;
@@ -292,6 +407,8 @@ int main(int argc, char **argv)
         {"/kafka/a bounded reader ends where the log ended", test_bounded_end},
         {"/kafka/a following reader goes on", test_follow},
         {"/kafka/an offset that is gone is an error that names the gap", test_gap},
+        {"/kafka/what retention has removed is a gap", test_retention},
+        {"/kafka/an end without a record is an end", test_no_record_at_end},
         {"/kafka/large records, tombstones and empty ones", test_special_records},
         {"/kafka/a failed delivery fails the writer for good", test_sticky_failure},
         {"/kafka/topics are counted and made", test_topics},
