@@ -44,7 +44,7 @@ static enum esp_status fail_no_column(const struct load_rows *rows, const char *
                                       struct esp_error *err)
 {
     size_t n = rows->csv.n_fields;
-    char **known = calloc(n, sizeof *known);
+    char **known = calloc(n + 1, sizeof *known);
     size_t n_known = 0;
     while (known != NULL && n_known < n) {
         struct esp_bytes field = rows->csv.fields[n_known];

@@ -54,7 +54,6 @@ enum esp_status sim_campaign_init(struct sim_campaign *campaign, const struct si
     enum esp_status status = sim_truth_init(&campaign->truth, &options->truth, err);
     if (status != ESP_OK)
         return status;
-    campaign->kept = (1 - options->malformed) * (1 - options->late) * (1 - options->wrong_clocks);
     campaign->clicks_within = sim_delay_within(&sim_click_delay, options->click_window_us);
     campaign->installs_within = sim_delay_within(&sim_install_delay, options->install_window_us);
     campaign->minute_us = options->start_us;
@@ -81,6 +80,13 @@ static bool clocks_may_be_wrong(const struct sim_options *options, int64_t time_
            (since_us > options->span_us / 50 && since_us < options->span_us / 10 * 9);
 }
 
+/* The share of events about a time that arrive neither late nor damaged. */
+static double share_kept(const struct sim_options *options, int64_t time_us)
+{
+    double wrong_clocks = clocks_may_be_wrong(options, time_us) ? options->wrong_clocks : 0;
+    return 1 - options->malformed - options->late - wrong_clocks;
+}
+
 /*
  * Adds an event to a journey, with its delay of delivery and what damages it, and with its
  * duplicate. A late one comes long after the grace, by a time of its own.
@@ -95,15 +101,18 @@ static void add_event(const struct sim_options *options, struct sim_journey *jou
     double fate = sim_unit(chance);
     double repeated = sim_unit(chance);
     int64_t lateness_us = 0;
-    if (fate < options->malformed) {
+    double to_malformed = options->malformed;
+    double to_wrong_clock = to_malformed + options->wrong_clocks;
+    double to_late = to_wrong_clock + options->late;
+    if (fate < to_malformed) {
         event.damage = SIM_MALFORMED;
-    } else if ((fate -= options->malformed) < options->wrong_clocks) {
+    } else if (fate < to_wrong_clock) {
         if (clocks_may_be_wrong(options, time_us)) {
             /* Years ahead, and two that agree to 30 days are rare. */
             event.damage = SIM_WRONG_CLOCK;
             event.time_us += (365 + 60 * (int64_t)(sim_bits(chance) % 50)) * ESP_DAY;
         }
-    } else if ((fate -= options->wrong_clocks) < options->late) {
+    } else if (fate < to_late) {
         lateness_us =
             2 * options->grace_us + ESP_HOUR + (int64_t)(sim_unit(chance) * (double)ESP_HOUR);
     }
@@ -172,8 +181,9 @@ size_t sim_campaign_make(struct sim_campaign *campaign, struct sim_journey journ
         (struct sim_journey){.id = id_of(options->truth.seed, ID_IMPRESSION, campaign->next)};
     draw_values(campaign, journey, time_us);
     struct sim_probabilities p = sim_truth_of(&campaign->truth, journey->values);
-    journey->p_click = p.click * campaign->clicks_within * campaign->kept;
-    journey->p_install = p.install * campaign->installs_within * campaign->kept;
+    double kept = share_kept(options, time_us);
+    journey->p_click = p.click * campaign->clicks_within * kept;
+    journey->p_install = p.install * campaign->installs_within * kept;
 
     struct sim_chance delivery = sim_chance(options->truth.seed, SIM_FOR_DELIVERY, campaign->next);
     sim_unit(&delivery); /* the impression's time was drawn from it */

@@ -14,7 +14,6 @@
 struct sim_campaign {
     const struct sim_options *options; /* borrowed */
     struct sim_truth truth;
-    double kept; /* share of clicks, of installs, that are neither late nor dead */
     double clicks_within, installs_within; /* shares of delays within the windows */
     uint64_t next;                         /* number of the next impression */
     int64_t next_us;                       /* its time; ESP_TIME_END: there is none */

@@ -1,8 +1,6 @@
 /* fields.c - see fields.h. */
 #include "fields.h"
 
-#include <string.h>
-
 #include "core/timespan.h"
 
 /* A value's text is a prefix and its number with so many digits, or a word of a list. */
@@ -57,8 +55,9 @@ size_t sim_value_text(enum sim_field field, uint32_t value, char text[SIM_VALUE_
 {
     const struct text_rule *rule = &rules[field];
     const char *head = rule->words != NULL ? rule->words[value] : rule->prefix;
-    size_t n = strlen(head);
-    memcpy(text, head, n);
+    size_t n = 0;
+    for (; head[n] != '\0'; n++)
+        text[n] = head[n];
     for (uint32_t i = rule->n_digits; i > 0; i--) {
         text[n + i - 1] = (char)('0' + value % 10);
         value /= 10;

@@ -24,7 +24,7 @@ static const struct argp_option option_table[] = {
 };
 
 struct files {
-    const char *truth, *summary;
+    char *truth, *summary; /* borrowed from argv */
 };
 
 static error_t parse_option(int key, char *text, struct argp_state *state)

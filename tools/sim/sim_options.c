@@ -15,6 +15,8 @@
 
 #define MAX_SPAN (3650 * ESP_DAY)
 
+#define MAX_LOST 0.95 /* below 1, so that the best predictor's losses stay finite */
+
 enum { N_NEW_ADS = 20 };
 
 enum {
@@ -147,7 +149,6 @@ static const struct number {
     {KEY_PREFERENCE_DRIFT, SPAN, FIELD(options.truth.quarter_turn_us), SIM_DRIFT_STEP, MAX_SPAN},
     {KEY_RATE_DRIFT, REAL, FIELD(options.truth.odds_a_day), 0.01, 100},
     {KEY_DISORDER, SPAN, FIELD(options.disorder_us), 0, MAX_SPAN},
-    /* Below 1, so that the best predictor's losses stay finite. */
     {KEY_DUPLICATES, REAL, FIELD(options.duplicates), 0, 0.9},
     {KEY_UNMATCHED, REAL, FIELD(options.unmatched), 0, 0.9},
     {KEY_LATE, REAL, FIELD(options.late), 0, 0.9},
@@ -239,7 +240,7 @@ static void set_start(struct raw_options *raw, const char *text)
         esp_fail(&raw->error, ESP_ECONFIG,
                  "--start %s: give a time such as 2024-05-01 or 2024-05-01T13:20:00Z, or now",
                  text);
-    } else if (*start_us < 0 || *start_us > 100 * 365 * ESP_DAY) {
+    } else if (*start_us < 0 || *start_us > 36500 * ESP_DAY) {
         esp_fail(&raw->error, ESP_ECONFIG, "--start %s: give a time from 1970 to 2069", text);
     }
 }
@@ -375,6 +376,10 @@ static void resolve(struct raw_options *raw)
     struct sim_options *options = &raw->options;
     resolve_time(raw);
     resolve_new_ads(raw);
+    if (options->late + options->wrong_clocks + options->malformed > MAX_LOST)
+        esp_fail(&raw->error, ESP_ECONFIG,
+                 "--late, --wrong-clocks and --malformed together take over %g of the events",
+                 MAX_LOST);
     if (raw->wild)
         options->wild_us =
             options->span_us == ESP_TIME_END ? 10 * ESP_MINUTE : options->span_us / 2;
