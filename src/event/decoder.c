@@ -52,12 +52,37 @@ static bool all_whole(const struct esp_avro_type *type)
            type->kind == ESP_AVRO_LONG;
 }
 
+/* Schema i of those that tell what values are: the reader's alone, else every writer's. NULL: no
+ * more. */
+static const struct esp_schema *telling_schema(const struct esp_decoder *decoder, size_t i)
+{
+    if (decoder->wanted.reader != NULL)
+        return i == 0 ? decoder->wanted.reader : NULL;
+    return i < esp_decoder_n_writers(decoder) ? esp_decoder_writer(decoder, (uint16_t)i)->schema
+                                              : NULL;
+}
+
+/* Finds a feature in the first schema that has it. Errors: as the first schema says. */
+static enum esp_status find_feature(const struct esp_decoder *decoder, size_t feature,
+                                    const struct esp_avro_type **out_type, struct esp_error *err)
+{
+    struct esp_error first = {0};
+    const struct esp_schema *schema;
+    for (size_t i = 0; (schema = telling_schema(decoder, i)) != NULL; i++) {
+        if (esp_wanted_check_feature(&decoder->wanted, schema, feature, out_type, &first) == ESP_OK)
+            return ESP_OK;
+    }
+    return esp_fail(err, ESP_ESCHEMA, "%s", first.text);
+}
+
 /* Keeps in words what the features are, once some schema tells. */
-static enum esp_status describe(struct esp_decoder *decoder, const struct esp_schema *schema,
-                                struct esp_error *err)
+static enum esp_status describe(struct esp_decoder *decoder, struct esp_error *err)
 {
     const struct esp_decoder_config *config = &decoder->wanted.config;
+    const struct esp_schema *schema = telling_schema(decoder, 0);
     const struct esp_avro_type *type = NULL;
+    if (schema == NULL)
+        return ESP_OK;
     if (esp_path_check(schema, config->id_path, ESP_WANT_ID, ESP_UNIT_NONE, "id", &type, NULL) ==
         ESP_OK)
         decoder->id_is_number = all_whole(type);
@@ -66,9 +91,10 @@ static enum esp_status describe(struct esp_decoder *decoder, const struct esp_sc
     if (types == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for features");
     for (size_t i = 0; i < config->n_features; i++) {
-        snprintf(words, sizeof words, "missing");
-        if (esp_wanted_check_feature(&decoder->wanted, schema, i, &type, NULL) == ESP_OK)
-            esp_avro_describe(type, words, sizeof words);
+        enum esp_status status = find_feature(decoder, i, &type, err);
+        if (status != ESP_OK)
+            return status;
+        esp_avro_describe(type, words, sizeof words);
         types[i] = esp_arena_text(&decoder->arena, words, strlen(words));
         if (types[i] == NULL)
             return esp_fail(err, ESP_ENOMEM, "out of memory for features");
@@ -92,12 +118,6 @@ static enum esp_status add_writer(struct esp_decoder *decoder, struct esp_schema
             esp_writer_new(schema, &decoder->wanted, strict_features, (uint16_t)n, &writer, err);
     if (status != ESP_OK) {
         esp_schema_free(schema);
-        return status;
-    }
-    if (decoder->wanted.reader == NULL && n == 0)
-        status = describe(decoder, schema, err);
-    if (status != ESP_OK) {
-        esp_writer_free(writer);
         return status;
     }
     atomic_store_explicit(&decoder->writers[n], writer, memory_order_release);
@@ -131,6 +151,8 @@ static enum esp_status open_container(void *context, const char *json, size_t si
     if (writer == NULL && status == ESP_OK) {
         bool strict = decoder->wanted.reader == NULL && esp_decoder_n_writers(decoder) == 0;
         status = add_writer(decoder, schema, strict, &writer, &inner);
+        if (status == ESP_OK && strict)
+            status = describe(decoder, &inner);
     }
     if (status != ESP_OK)
         return fail_in_topic(decoder, &inner, err);
@@ -212,60 +234,77 @@ static enum esp_status read_reader_schema(struct esp_decoder *decoder, const cha
     enum esp_status status = esp_schema_read(path, &wanted->reader, err);
     if (status == ESP_OK)
         status = esp_wanted_check_header(wanted, wanted->reader, err);
-    for (size_t i = 0; status == ESP_OK && i < wanted->config.n_features; i++)
-        status = esp_wanted_check_feature(wanted, wanted->reader, i, NULL, err);
-    if (status == ESP_OK)
-        status = describe(decoder, wanted->reader, err);
     return status;
 }
 
+/* Why schemas of the list do not fit this topic: the list may serve other topics too. */
+struct misfits {
+    struct esp_error first; /* or, if one has it, the first that suggests a name */
+    bool suggests;
+};
+
+static void note_misfit(struct misfits *misfits, const struct esp_error *inner)
+{
+    bool suggests = strstr(inner->text, "did you mean") != NULL;
+    if (misfits->first.status == ESP_OK || (suggests && !misfits->suggests)) {
+        misfits->first = *inner;
+        misfits->suggests = suggests;
+    }
+}
+
+static enum esp_status check_id(const struct esp_decoder *decoder, int64_t id,
+                                struct esp_error *err)
+{
+    if (id < -1 || id > UINT32_MAX)
+        return esp_fail(err, ESP_ECONFIG, "schema id %lld is out of range", (long long)id);
+    for (size_t i = 0; id >= 0 && i < decoder->n_ids; i++) {
+        if (decoder->ids[i].id == (uint32_t)id)
+            return esp_fail(err, ESP_ECONFIG, "schema id %lld is given twice", (long long)id);
+    }
+    return ESP_OK;
+}
+
+/* *out is NULL if the schema does not fit the topic, which the misfits note. */
 static enum esp_status add_schema_file(struct esp_decoder *decoder,
                                        const struct esp_schema_file *file,
-                                       const struct esp_writer **out, struct esp_error *err)
+                                       const struct esp_writer **out, struct misfits *misfits,
+                                       struct esp_error *err)
 {
-    struct esp_error inner = {0};
+    const char *where = file->where != NULL ? file->where : file->path;
+    struct esp_error inner = {0}, misfit = {0};
     struct esp_schema *schema = NULL;
-    enum esp_status status = ESP_OK;
-    if (file->id < -1 || file->id > UINT32_MAX)
-        status =
-            esp_fail(&inner, ESP_ECONFIG, "schema id %lld is out of range", (long long)file->id);
-    for (size_t i = 0; status == ESP_OK && file->id >= 0 && i < decoder->n_ids; i++) {
-        if (decoder->ids[i].id == (uint32_t)file->id)
-            status =
-                esp_fail(&inner, ESP_ECONFIG, "schema id %lld is given twice", (long long)file->id);
-    }
+    enum esp_status status = check_id(decoder, file->id, &inner);
     if (status == ESP_OK)
         status = esp_schema_read(file->path, &schema, &inner);
-    if (status == ESP_OK)
-        *out = find_writer(decoder, schema->json, strlen(schema->json));
-    if (status == ESP_OK && *out != NULL)
-        esp_schema_free(schema);
-    else if (status == ESP_OK)
-        status = add_writer(decoder, schema, false, out, &inner);
     if (status != ESP_OK)
-        return esp_fail(err, status, "%s: %s", file->where != NULL ? file->where : file->path,
-                        inner.text);
+        return esp_fail(err, status, "%s: %s", where, inner.text);
+    *out = find_writer(decoder, schema->json, strlen(schema->json));
+    if (*out != NULL) {
+        esp_schema_free(schema);
+    } else {
+        status = add_writer(decoder, schema, false, out, &inner);
+        if (status == ESP_ESCHEMA) {
+            esp_fail(&misfit, status, "%s: %s", where, inner.text);
+            note_misfit(misfits, &misfit);
+        } else if (status != ESP_OK) {
+            return esp_fail(err, status, "%s: %s", where, inner.text);
+        }
+    }
     if (file->id >= 0)
         decoder->ids[decoder->n_ids++] = (struct schema_id){(uint32_t)file->id, *out};
     return ESP_OK;
 }
 
-/* A feature that none of the named schemas has is a mistake; one that some lack is missing there.
- */
-static enum esp_status check_named_features(struct esp_decoder *decoder, struct esp_error *err)
+/* Records of logs without schemas may be what the reader's schema says. */
+static enum esp_status add_reader_as_writer(struct esp_decoder *decoder, struct esp_error *err)
 {
-    size_t n = esp_decoder_n_writers(decoder);
-    for (size_t i = 0; n > 0 && i < decoder->wanted.config.n_features; i++) {
-        struct esp_error first = {0};
-        size_t j = 0;
-        while (j < n && esp_wanted_check_feature(&decoder->wanted,
-                                                 esp_decoder_writer(decoder, (uint16_t)j)->schema,
-                                                 i, NULL, &first) != ESP_OK)
-            j++;
-        if (j == n)
-            return esp_fail(err, first.status, "%s", first.text);
-    }
-    return ESP_OK;
+    struct esp_schema *schema = NULL;
+    const char *json = decoder->wanted.reader->json;
+    decoder->bare = find_writer(decoder, json, strlen(json));
+    if (decoder->bare != NULL)
+        return ESP_OK;
+    enum esp_status status = esp_schema_parse(json, strlen(json), &schema, err);
+    return status != ESP_OK ? status : add_writer(decoder, schema, false, &decoder->bare, err);
 }
 
 static enum esp_status add_named_schemas(struct esp_decoder *decoder,
@@ -273,13 +312,14 @@ static enum esp_status add_named_schemas(struct esp_decoder *decoder,
                                          struct esp_error *err)
 {
     size_t n_bare = 0;
+    struct misfits misfits = {0};
     enum esp_status status = ESP_OK;
     decoder->ids = esp_arena_alloc(&decoder->arena, config->n_writers, sizeof *decoder->ids);
     if (decoder->ids == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for a decoder");
     for (size_t i = 0; status == ESP_OK && i < config->n_writers; i++) {
         const struct esp_writer *writer = NULL;
-        status = add_schema_file(decoder, &config->writers[i], &writer, err);
+        status = add_schema_file(decoder, &config->writers[i], &writer, &misfits, err);
         if (config->writers[i].id < 0 && n_bare++ == 0)
             decoder->bare = writer;
     }
@@ -290,19 +330,14 @@ static enum esp_status add_named_schemas(struct esp_decoder *decoder,
         return status;
     if (decoder->framing == ESP_FRAMING_BARE && n_bare > 1)
         return esp_fail(err, ESP_ECONFIG,
-                        "bare records carry no schema id, but %zu schemas are "
-                        "named; name one, or set the framing",
+                        "bare records carry no schema id, but %zu schemas are named; name one, or "
+                        "set the framing",
                         n_bare);
-    if (decoder->wanted.reader == NULL)
-        return check_named_features(decoder, err);
-    if (config->n_writers == 0) { /* bare records are then what the reader's schema says */
-        struct esp_schema *schema = NULL;
-        const char *json = decoder->wanted.reader->json;
-        status = esp_schema_parse(json, strlen(json), &schema, err);
-        if (status == ESP_OK)
-            status = add_writer(decoder, schema, false, &decoder->bare, err);
-    }
-    return status;
+    if (misfits.first.status != ESP_OK && esp_decoder_n_writers(decoder) == 0)
+        return esp_fail(err, misfits.first.status, "%s", misfits.first.text);
+    if (n_bare == 0 && decoder->wanted.reader != NULL)
+        status = add_reader_as_writer(decoder, err);
+    return status == ESP_OK ? describe(decoder, err) : status;
 }
 
 enum esp_status esp_decoder_new(const struct esp_decoder_config *config, struct esp_decoder **out,

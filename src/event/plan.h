@@ -43,12 +43,14 @@ enum esp_plan_code {
     ESP_OP_READ_FLOAT,
     ESP_OP_READ_DOUBLE,
     ESP_OP_READ_VARINT, /* the bytes of a long; n = 1: of an int */
-    ESP_OP_CONSTANT,    /* slot = constants[to] */
-    ESP_OP_TO_FLOAT,    /* slot: an INT becomes a REAL, rounded to a float */
-    ESP_OP_TO_DOUBLE,   /* slot: an INT becomes a REAL */
-    ESP_OP_TO_TIME,     /* slot: a number in kind (enum esp_time_unit) becomes an INT in us */
-    ESP_OP_MARK,        /* remember where we are */
-    ESP_OP_REWIND,      /* go back there: the same value is wanted again */
+    ESP_OP_LAST_READ = ESP_OP_READ_VARINT,
+    /* Work on a slot, or on where we are. */
+    ESP_OP_CONSTANT,  /* slot = constants[to] */
+    ESP_OP_TO_FLOAT,  /* slot: an INT becomes a REAL, rounded to a float */
+    ESP_OP_TO_DOUBLE, /* slot: an INT becomes a REAL */
+    ESP_OP_TO_TIME,   /* slot: a number in kind (enum esp_time_unit) becomes an INT in us */
+    ESP_OP_MARK,      /* remember where we are */
+    ESP_OP_REWIND,    /* go back there: the same value is wanted again */
 };
 
 struct esp_plan_op {

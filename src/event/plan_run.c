@@ -63,22 +63,52 @@ static inline void put_real(struct esp_value *slot, double value)
     *slot = (struct esp_value){.type = ESP_VALUE_REAL, .u.f = value};
 }
 
-static inline void put_bytes(struct esp_value *slot, uint8_t type, const uint8_t *begin,
-                             const uint8_t *end)
+/* Reads what is bytes in the record and in the slot. */
+static inline const uint8_t *read_bytes(struct esp_value *slot, const struct esp_plan_op *op,
+                                        const uint8_t *at, const uint8_t *end)
 {
-    *slot = (struct esp_value){.type = type, .u.bytes = {begin, (size_t)(end - begin)}};
+    const uint8_t *begin = at;
+    uint8_t type = ESP_VALUE_BYTES;
+    int64_t value;
+    if (op->code == ESP_OP_READ_BYTES) {
+        type = op->kind;
+        at = esp_avro_run(at, end, &begin);
+    } else if (op->code == ESP_OP_READ_FIXED) {
+        at = op->n > (size_t)(end - at) ? NULL : at + op->n;
+    } else {
+        at = op->n == 1 ? esp_avro_int(at, end, &value) : esp_avro_long(at, end, &value);
+    }
+    if (at != NULL)
+        *slot = (struct esp_value){.type = type, .u.bytes = {begin, (size_t)(at - begin)}};
+    return at;
 }
 
-/* One op that reads, or works on, a slot. */
+static inline const uint8_t *read_real(struct esp_value *slot, bool is_float, const uint8_t *at,
+                                       const uint8_t *end)
+{
+    float f32;
+    double f64;
+    size_t size = is_float ? sizeof f32 : sizeof f64;
+    if (size > (size_t)(end - at))
+        return NULL;
+    if (is_float) {
+        memcpy(&f32, at, sizeof f32);
+        f64 = (double)f32;
+    } else {
+        memcpy(&f64, at, sizeof f64);
+    }
+    put_real(slot, f64);
+    return at + size;
+}
+
+/* One op that reads a value into its slot. */
 static inline const uint8_t *run_read(struct run *run, const struct esp_plan_op *op,
                                       const uint8_t *at)
 {
     struct esp_value *slot = &run->slots[op->slot];
-    const uint8_t *end = run->end, *begin = at;
+    const uint8_t *end = run->end;
     int64_t value = 0;
     uint32_t index = 0;
-    float f32;
-    double f64;
     switch ((enum esp_plan_code)op->code) {
     case ESP_OP_READ_LONG:
         at = esp_avro_long(at, end, &value);
@@ -87,21 +117,6 @@ static inline const uint8_t *run_read(struct run *run, const struct esp_plan_op 
     case ESP_OP_READ_INT:
         at = esp_avro_int(at, end, &value);
         put_int(slot, ESP_VALUE_INT, value);
-        return at;
-    case ESP_OP_READ_BYTES:
-        at = esp_avro_run(at, end, &begin);
-        if (at != NULL)
-            put_bytes(slot, op->kind, begin, at);
-        return at;
-    case ESP_OP_READ_FIXED:
-        if (op->n > (size_t)(end - at))
-            return NULL;
-        put_bytes(slot, ESP_VALUE_BYTES, at, at + op->n);
-        return at + op->n;
-    case ESP_OP_READ_VARINT:
-        at = op->n == 1 ? esp_avro_int(at, end, &value) : esp_avro_long(at, end, &value);
-        if (at != NULL)
-            put_bytes(slot, ESP_VALUE_BYTES, begin, at);
         return at;
     case ESP_OP_READ_BOOLEAN:
         if (at == end || *at > 1)
@@ -114,17 +129,18 @@ static inline const uint8_t *run_read(struct run *run, const struct esp_plan_op 
             *slot = run->plan->constants[op->to + index];
         return at;
     case ESP_OP_READ_FLOAT:
-        if (end - at < (ptrdiff_t)sizeof f32)
-            return NULL;
-        memcpy(&f32, at, sizeof f32);
-        put_real(slot, (double)f32);
-        return at + sizeof f32;
     case ESP_OP_READ_DOUBLE:
-        if (end - at < (ptrdiff_t)sizeof f64)
-            return NULL;
-        memcpy(&f64, at, sizeof f64);
-        put_real(slot, f64);
-        return at + sizeof f64;
+        return read_real(slot, op->code == ESP_OP_READ_FLOAT, at, end);
+    default:
+        return read_bytes(slot, op, at, end);
+    }
+}
+
+/* One op that works on what a slot holds already, or on where we are. */
+static const uint8_t *run_other(struct run *run, const struct esp_plan_op *op, const uint8_t *at)
+{
+    struct esp_value *slot = &run->slots[op->slot];
+    switch ((enum esp_plan_code)op->code) {
     case ESP_OP_CONSTANT:
         *slot = run->plan->constants[op->to];
         return at;
@@ -205,7 +221,7 @@ static const uint8_t *run_ops(struct run *run, const struct esp_plan_op *op, con
             op = ops + op->to;
             continue;
         default:
-            at = run_read(run, op, at);
+            at = op->code <= ESP_OP_LAST_READ ? run_read(run, op, at) : run_other(run, op, at);
         }
         op++;
     }

@@ -273,6 +273,39 @@ static void test_framing(gconstpointer data)
     release(&fixture);
 }
 
+/* One list of ids serves every topic: schemas that do not fit this one are unknown here. */
+static void test_shared_list(void)
+{
+    static const char other[] = "{\"type\":\"record\",\"name\":\"Other\",\"fields\":["
+                                "{\"name\":\"impression\",\"type\":\"string\"}]}";
+    struct fixture fixture = {0};
+    write_schema(&fixture, click_json);
+    char *path = g_build_filename(fixture.folder, "other.avsc", NULL);
+    g_assert_true(g_file_set_contents(path, other, -1, NULL));
+    const struct esp_schema_file files[] = {{1, path, "test.ini:1"},
+                                            {2, fixture.path, "test.ini:2"}};
+    struct esp_decoder_config config = click_config();
+    config.writers = files;
+    config.n_writers = 2;
+    g_assert_cmpint(esp_decoder_new(&config, &fixture.decoder, &fixture.err), ==, ESP_OK);
+    g_assert_cmpstr(fixture.err.text, ==, "");
+    if (g_test_failed())
+        return;
+    struct esp_header header = header_of(&fixture, BYTES("\0\0\0\0\1" GOOD_CLICK));
+    g_assert_cmpint(header.reject, ==, ESP_REJECT_UNKNOWN_SCHEMA);
+    header = header_of(&fixture, BYTES("\0\0\0\0\2" GOOD_CLICK));
+    g_assert_cmpint(header.reject, ==, ESP_REJECT_NONE);
+    esp_decoder_free(fixture.decoder);
+    fixture.decoder = NULL;
+    config.n_writers = 1;
+    g_assert_cmpint(esp_decoder_new(&config, &fixture.decoder, &fixture.err), ==, ESP_ESCHEMA);
+    g_assert_cmpstr(fixture.err.text, ==,
+                    "topic clicks: test.ini:1: id: no field \"impression_id\" in schema Other; did "
+                    "you mean impression?");
+    g_free(path);
+    release(&fixture);
+}
+
 static void test_single_object(void)
 {
     struct fixture fixture = {0};
@@ -393,6 +426,7 @@ int main(int argc, char **argv)
         g_snprintf(name, sizeof name, "/decoder/refusal/%s", refusal_rows[i].name);
         g_test_add_data_func(name, &refusal_rows[i], test_refusal);
     }
+    g_test_add_func("/decoder/framing/schemas of other topics are unknown", test_shared_list);
     g_test_add_func("/decoder/framing/single-object of a known schema", test_single_object);
     g_test_add_func("/decoder/click/a record over the size limit", test_too_large);
     g_test_add_func("/decoder/click/the log's own timestamp is the time", test_log_time);
