@@ -154,7 +154,7 @@ enum esp_intake_step esp_intake_next(struct esp_intake *intake, int64_t now_us,
         if (best == NULL || is_better(source, best, now_us))
             best = source;
     }
-    /* The furthest behind is never paused, so there is one. */
+    assert(best != NULL); /* the furthest behind is never paused */
     *out_kind = best->kind;
     *out_partition = best->partition;
     *out_wait_us = next_ready_us > now_us ? next_ready_us - now_us : 0;
