@@ -18,6 +18,8 @@
  */
 #include "join/intake.h"
 
+#include <assert.h>
+
 enum {
     ASK_US = 100 * 1000, /* at the end and silent: asked that often */
     DRY_US = 1000,       /* not at the end, but nothing came: another may have something */
