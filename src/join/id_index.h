@@ -83,7 +83,8 @@ static inline size_t esp_id_index_home(const struct esp_id_index *index, uint32_
 
 static inline void esp_id_index_prefetch(const struct esp_id_index *index, uint64_t hash)
 {
-    __builtin_prefetch(index->lines + esp_id_index_home(index, (uint32_t)(hash >> 32)), 1);
+    if (index->lines != NULL)
+        __builtin_prefetch(index->lines + esp_id_index_home(index, (uint32_t)(hash >> 32)), 1);
 }
 
 /* Bit i is [values[i] == wanted]. */
