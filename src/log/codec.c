@@ -1,7 +1,9 @@
 /* codec.c - see codec.h. */
 #include "log/codec.h"
 
-#include "log/codec_libs.h"
+#include <snappy-c.h>
+#include <stdlib.h>
+#include <zlib.h>
 
 enum {
     RAW_WINDOW = -15, /* zlib: RFC 1951 without header, the largest window */
@@ -24,11 +26,6 @@ bool esp_codec_find(struct esp_bytes name, enum esp_codec_id *out, const char **
         if (!esp_bytes_equal(name, esp_bytes_of(names[id])) &&
             !(id == ESP_CODEC_NULL && name.size == 0))
             continue;
-        *why = "its codec needs libz, and libsnappy for snappy";
-        if (id == ESP_CODEC_DEFLATE && esp_codec_zlib() == NULL)
-            return false;
-        if (id == ESP_CODEC_SNAPPY && (esp_codec_snappy() == NULL || esp_codec_zlib() == NULL))
-            return false;
         *out = (enum esp_codec_id)id;
         return true;
     }
@@ -39,9 +36,9 @@ bool esp_codec_find(struct esp_bytes name, enum esp_codec_id *out, const char **
 void esp_codec_release(struct esp_codec *codec)
 {
     if (codec->inflater != NULL)
-        esp_codec_zlib()->inflateEnd(codec->inflater);
+        inflateEnd(codec->inflater);
     if (codec->deflater != NULL)
-        esp_codec_zlib()->deflateEnd(codec->deflater);
+        deflateEnd(codec->deflater);
     free(codec->inflater);
     free(codec->deflater);
     *codec = (struct esp_codec){NULL, NULL};
@@ -50,18 +47,16 @@ void esp_codec_release(struct esp_codec *codec)
 /* A stream ready for a new block, made on first use. NULL: out of memory. */
 static z_stream *ready_stream(struct z_stream_s **slot, bool inflating)
 {
-    const struct esp_zlib *zlib = esp_codec_zlib();
     if (*slot != NULL) {
-        int result = inflating ? zlib->inflateReset(*slot) : zlib->deflateReset(*slot);
+        int result = inflating ? inflateReset(*slot) : deflateReset(*slot);
         return result == Z_OK ? *slot : NULL;
     }
     z_stream *stream = calloc(1, sizeof *stream);
     if (stream == NULL)
         return NULL;
-    int result = inflating
-                     ? zlib->inflateInit2_(stream, RAW_WINDOW, ZLIB_VERSION, sizeof *stream)
-                     : zlib->deflateInit2_(stream, LEVEL, Z_DEFLATED, RAW_WINDOW, MEMORY_LEVEL,
-                                           Z_DEFAULT_STRATEGY, ZLIB_VERSION, sizeof *stream);
+    int result = inflating ? inflateInit2(stream, RAW_WINDOW)
+                           : deflateInit2(stream, LEVEL, Z_DEFLATED, RAW_WINDOW, MEMORY_LEVEL,
+                                          Z_DEFAULT_STRATEGY);
     if (result != Z_OK) {
         free(stream);
         return NULL;
@@ -95,7 +90,7 @@ static enum esp_status inflate_block(struct esp_codec *codec, struct esp_bytes s
         stream->next_out = out->data + out->size;
         stream->avail_out = (uInt)(room < UINT32_MAX ? room : UINT32_MAX);
         uInt offered = stream->avail_out;
-        int result = esp_codec_zlib()->inflate(stream, Z_NO_FLUSH);
+        int result = inflate(stream, Z_NO_FLUSH);
         out->size += offered - stream->avail_out;
         if (result == Z_STREAM_END && stream->avail_in == 0)
             return ESP_OK;
@@ -111,14 +106,13 @@ static enum esp_status inflate_block(struct esp_codec *codec, struct esp_bytes s
 static enum esp_status unsnap_block(struct esp_bytes stored, struct esp_buf *out, const char **why,
                                     struct esp_error *err)
 {
-    const struct esp_snappy *snappy = esp_codec_snappy();
     size_t n = 0;
     *why = "a block is not valid snappy data";
     if (stored.size < CRC_BYTES)
         return ESP_EDATA;
     const char *packed = (const char *)stored.data;
     size_t n_packed = stored.size - CRC_BYTES;
-    if (snappy->uncompressed_length(packed, n_packed, &n) != ESP_SNAPPY_OK)
+    if (snappy_uncompressed_length(packed, n_packed, &n) != SNAPPY_OK)
         return ESP_EDATA;
     if (n > out->cap) {
         *why = "a block decodes to more than the limit";
@@ -127,11 +121,11 @@ static enum esp_status unsnap_block(struct esp_bytes stored, struct esp_buf *out
     enum esp_status status = esp_buf_reserve(out, n > 0 ? n : 1, err);
     if (status != ESP_OK)
         return status;
-    if (snappy->uncompress(packed, n_packed, (char *)out->data, &n) != ESP_SNAPPY_OK)
+    if (snappy_uncompress(packed, n_packed, (char *)out->data, &n) != SNAPPY_OK)
         return ESP_EDATA;
     const uint8_t *c = stored.data + n_packed;
     uint32_t want = (uint32_t)c[0] << 24 | (uint32_t)c[1] << 16 | (uint32_t)c[2] << 8 | c[3];
-    if (esp_codec_zlib()->crc32(0, out->data, (uInt)n) != want) {
+    if (crc32(0, out->data, (uInt)n) != want) {
         *why = "a block fails its checksum";
         return ESP_EDATA;
     }
@@ -154,7 +148,7 @@ static enum esp_status deflate_block(struct esp_codec *codec, struct esp_bytes p
     z_stream *stream = ready_stream(&codec->deflater, false);
     if (stream == NULL || plain.size > UINT32_MAX / 2)
         return esp_fail(err, ESP_ENOMEM, "out of memory for deflating a block");
-    size_t bound = esp_codec_zlib()->deflateBound(stream, plain.size);
+    size_t bound = deflateBound(stream, plain.size);
     enum esp_status status = esp_buf_reserve(out, bound, err);
     if (status != ESP_OK)
         return status;
@@ -162,7 +156,7 @@ static enum esp_status deflate_block(struct esp_codec *codec, struct esp_bytes p
     stream->avail_in = (uInt)plain.size;
     stream->next_out = out->data;
     stream->avail_out = (uInt)bound;
-    if (esp_codec_zlib()->deflate(stream, Z_FINISH) != Z_STREAM_END)
+    if (deflate(stream, Z_FINISH) != Z_STREAM_END)
         return esp_fail(err, ESP_EBUG, "deflate did not fit its own bound");
     out->size = bound - stream->avail_out;
     return ESP_OK;
@@ -171,15 +165,13 @@ static enum esp_status deflate_block(struct esp_codec *codec, struct esp_bytes p
 static enum esp_status snap_block(struct esp_bytes plain, struct esp_buf *out,
                                   struct esp_error *err)
 {
-    const struct esp_snappy *snappy = esp_codec_snappy();
-    size_t n = snappy->max_compressed_length(plain.size);
+    size_t n = snappy_max_compressed_length(plain.size);
     enum esp_status status = esp_buf_reserve(out, n + CRC_BYTES, err);
     if (status != ESP_OK)
         return status;
-    if (snappy->compress((const char *)plain.data, plain.size, (char *)out->data, &n) !=
-        ESP_SNAPPY_OK)
+    if (snappy_compress((const char *)plain.data, plain.size, (char *)out->data, &n) != SNAPPY_OK)
         return esp_fail(err, ESP_EBUG, "snappy did not fit its own bound");
-    uint32_t crc = (uint32_t)esp_codec_zlib()->crc32(0, plain.data, (uInt)plain.size);
+    uint32_t crc = (uint32_t)crc32(0, plain.data, (uInt)plain.size);
     const uint8_t tail[CRC_BYTES] = {(uint8_t)(crc >> 24), (uint8_t)(crc >> 16),
                                      (uint8_t)(crc >> 8), (uint8_t)crc};
     out->size = n;
