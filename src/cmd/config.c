@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/buf.h"
 
@@ -356,6 +357,42 @@ static enum esp_status load_features(struct loader *loader, struct esp_error *er
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
+/* FOLDER/TOPIC.avsc; NULL: out of memory. */
+static char *schema_path(const struct config *config, const char *topic)
+{
+    char *path = NULL;
+    const char *folder = config->options.schema_folder, *slash = strrchr(config->path, '/');
+    int n = folder != NULL  ? asprintf(&path, "%s/%s.avsc", folder, topic)
+            : slash == NULL ? asprintf(&path, "schemas/%s.avsc", topic)
+                            : asprintf(&path, "%.*s/schemas/%s.avsc", (int)(slash - config->path),
+                                       config->path, topic);
+    return n < 0 ? NULL : path;
+}
+
+/* Kafka's records do not carry their schema as container files do: each topic needs one by name,
+ * by id, or by the name of its file. */
+static enum esp_status find_schemas(struct loader *loader, struct esp_error *err)
+{
+    struct config *config = loader->config;
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        struct input_options *input = &config->options.inputs[kind];
+        if (config->options.files_root != NULL || input->schema != NULL || config->n_schemas > 0 ||
+            (kind == ESP_INSTALL && !config->has_installs))
+            continue;
+        char *path = config->found_schemas[kind] = schema_path(config, input->topic);
+        if (path == NULL)
+            return esp_fail(err, ESP_ENOMEM, "out of memory");
+        input->schema = path;
+        char section[32];
+        snprintf(section, sizeof section, "%ss", esp_event_kind_name((enum esp_event_kind)kind));
+        if (access(path, R_OK) != 0)
+            problem(loader, section, "schema",
+                    "topic %s has no schema; put it at %s, name its file, or map ids in [schemas]",
+                    input->topic, path);
+    }
+    return ESP_OK;
+}
+
 static void check_across(struct loader *loader)
 {
     const struct config *config = loader->config;
@@ -436,9 +473,10 @@ static enum esp_status load_steps(struct loader *loader, char *const *overrides,
     if (loader->n_problems > 0)
         return ESP_ECONFIG; /* what follows would only repeat what was said */
     status = load_features(loader, err);
-    if (status == ESP_OK)
-        check_across(loader);
-    return status;
+    if (status != ESP_OK)
+        return status;
+    check_across(loader);
+    return loader->n_problems > 0 ? ESP_ECONFIG : find_schemas(loader, err);
 }
 
 enum esp_status config_load(struct config *config, const char *path, char *const *overrides,
@@ -468,6 +506,8 @@ void config_release(struct config *config)
         free((char *)config->properties[i].where);
     for (size_t i = 0; i < config->n_schemas; i++)
         free((char *)config->schemas[i].where);
+    for (size_t kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
+        free(config->found_schemas[kind]);
     free(config->properties);
     free(config->schemas);
     free(config->models);

@@ -18,7 +18,8 @@ struct config {
 
     struct esp_log_property *properties; /* of [kafka] */
     size_t n_properties;
-    struct esp_schema_file *schemas; /* of [schemas] */
+    char *found_schemas[ESP_N_EVENT_KINDS]; /* paths of schemas found by their topic's name */
+    struct esp_schema_file *schemas;        /* of [schemas] */
     size_t n_schemas;
 
     struct esp_model_config *models; /* at least one */

@@ -101,6 +101,11 @@ const struct esp_setting option_table[] = {
     CHOICE("installs", "refers_to", INPUT(ESP_INSTALL, refers_to), "impression", "impression|click",
            "What an install's id names: the impression, or one of its clicks."),
 
+    ROW("schema", "folder", TEXT, FIELD(schema_folder), NULL,
+        "Where Kafka topics without `schema` of their own find it: `FOLDER/TOPIC.avsc`. Default: "
+        "the "
+        "folder `schemas` beside the configuration file."),
+
     RANGE(
         "join", "click_window", SPAN, FIELD(click_window_us), "1h", 0, 90.0 * 86400e6,
         "How long after its impression a click counts. Every impression waits this long before it "

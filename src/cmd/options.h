@@ -50,7 +50,8 @@ struct model_options {
 enum { AT_END_HOLD, AT_END_CLOSE };
 
 struct options {
-    const char *files_root; /* NULL: Kafka */
+    const char *schema_folder; /* NULL: "schemas" beside the configuration */
+    const char *files_root;    /* NULL: Kafka */
     int files_codec;
     struct input_options inputs[ESP_N_EVENT_KINDS];
 

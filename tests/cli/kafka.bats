@@ -47,6 +47,29 @@ essence() {
     says_line ready
 }
 
+@test "the smallest configuration works as it stands, with a schema a topic beside it" {
+    simulate "kafka:$ESPALIER_TEST_BROKER" --prefix "$prefix" --partitions 2
+    mkdir schemas
+    for kind in impression click install; do
+        cp "$SOURCE/schemas/$kind.avsc" "schemas/$prefix${kind}s.avsc"
+    done
+    cat >small.ini <<END
+[kafka]
+bootstrap.servers = $ESPALIER_TEST_BROKER
+[impressions]
+topic = ${prefix}impressions
+[clicks]
+topic = ${prefix}clicks
+[installs]
+topic = ${prefix}installs
+[features]
+categorical = advertiser_id, app.bundle, geo.country, device.os
+END
+    espalier check --config small.ini --create-topics >/dev/null
+    espalier train --config small.ini --summary s.json
+    [ "$(jq ".counters[\"${prefix}impressions\"].labelled" s.json)" = 5000 ]
+}
+
 @test "a topic that does not exist is named before anything is read" {
     run espalier train --config kafka.ini
     [ "$status" -eq 64 ]

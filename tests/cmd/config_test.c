@@ -58,6 +58,11 @@ static const struct bad_row bad_rows[] = {
      "t.ini: [files]: both [files] and [kafka] are given; keep one"},
     {"Kafka without brokers", "[kafka]\nclient.id = x\n[features]\ncategorical = a\n",
      "t.ini: [kafka] bootstrap.servers: is missing; write host:port of a broker"},
+    {"a Kafka topic without a schema",
+     "[kafka]\nbootstrap.servers = b:9092\n[features]\ncategorical = a\n[clicks]\nschema = c.avsc\n"
+     "[installs]\nenabled = off\n",
+     "t.ini: [impressions] schema: topic impressions has no schema; put it at "
+     "schemas/impressions.avsc, name its file, or map ids in [schemas]"},
     {"no features", "[files]\nroot = data\n",
      "t.ini: [features] categorical: no features; list the fields of an impression to "
      "learn from"},
