@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../load/destination.h"
+#include "destination.h"
 #include "truth.h"
 
 struct sim_options {
