@@ -124,7 +124,7 @@ problem_of() { # SECTION LINE
 @test "a topic that is not there names its key and folder" {
     rmdir events/clicks/partition=0
     run -64 espalier train --config good.ini
-    mentions "espalier: good.ini: [clicks] topic (by default) = clicks: no folder events/clicks/partition=0"
+    mentions "espalier: good.ini: [clicks] topic (by default): no folder events/clicks/partition=0"
 }
 
 @test "a missing topic that the file names keeps its line" {
@@ -145,7 +145,7 @@ problem_of() { # SECTION LINE
 
 @test "an override on the command line counts, and is named as such" {
     run -64 espalier train --config good.ini -o join.skew=1
-    mentions "command line:1: [join] skew = 1: not a span"
+    mentions "-o: [join] skew = 1: not a span"
 }
 
 @test "an override that is none" {
