@@ -53,12 +53,12 @@ const char *const codec_words[] = {"null", "deflate", "snappy"};
               "How far behind the largest event time of its partition an event may be and still " \
               "count. Later ones go to the `late` topic.")
 
-#define OPTIMIZER_ROWS(part, member, rate_fallback, words)                                        \
+#define OPTIMIZER_ROWS(part, member, rate_fallback, initial_fallback, words)                      \
     CHOICE("model *", part "_optimizer", MODEL(member.kind), "adagrad", "adagrad|sgd|adam",       \
            "The optimizer of the " words "."),                                                    \
         RANGE("model *", part "_rate", REAL, MODEL(member.rate), rate_fallback, 1e-9, 100,        \
               "Its learning rate."),                                                              \
-        RANGE("model *", part "_initial", REAL, MODEL(member.initial), "0.1", 0, 1e9,             \
+        RANGE("model *", part "_initial", REAL, MODEL(member.initial), initial_fallback, 0, 1e9,  \
               "Adagrad: what the accumulators of squared gradients start from."),                 \
         RANGE("model *", part "_half_life", SPAN, MODEL(member.half_life_us), "0", 0, 1e18,       \
               "Adagrad: accumulators halve over this much event time, so that rates recover in "  \
@@ -181,11 +181,11 @@ const struct esp_setting option_table[] = {
         "Widths of the layers after the embeddings."),
     ROW("model *", "head_layers", LIST, MODEL(head_layers), "32",
         "Widths of each head's hidden layers."),
-    RANGE("model *", "batch", INT, MODEL(batch), "512", 1, 65536, "Examples a step."),
+    RANGE("model *", "batch", INT, MODEL(batch), "256", 1, 65536, "Examples a step."),
     RANGE("model *", "slice", INT, MODEL(slice), "128", 16, 1024,
           "Rows computed at a time; affects speed and the last bits, nothing else."),
     ROW("model *", "seed", INT, MODEL(seed), "1", "Seed of the initial weights."),
-    RANGE("model *", "init", REAL, MODEL(init), "0.01", 0, 10,
+    RANGE("model *", "init", REAL, MODEL(init), "0.05", 0, 10,
           "Standard deviation of a new embedding row."),
     RANGE("model *", "admit_after", INT, MODEL(admit_after), "1", 1, 1000000,
           "A value gets a row of its own after this many training examples; before, it reads and "
@@ -193,8 +193,8 @@ const struct esp_setting option_table[] = {
     RANGE("model *", "table_memory", SIZE, MODEL(table_memory), "1GiB", 65536, 1e15,
           "Memory of the embedding tables, optimizer slots included. When it is full, rows that "
           "were not trained for longest leave."),
-    OPTIMIZER_ROWS("dense", dense, "0.05", "layers and heads"),
-    OPTIMIZER_ROWS("sparse", sparse, "0.05", "embedding rows"),
+    OPTIMIZER_ROWS("dense", dense, "0.02", "1e-6", "layers and heads"),
+    OPTIMIZER_ROWS("sparse", sparse, "0.2", "0.1", "embedding rows"),
     CHOICE("model *", "sparse_accumulator", MODEL(sparse.accumulator), "coordinate",
            "coordinate|row",
            "Adagrad: one accumulator a number, or one a row (less memory, learns slower)."),
