@@ -182,8 +182,9 @@ const struct esp_setting option_table[] = {
     ROW("model *", "head_layers", LIST, MODEL(head_layers), "32",
         "Widths of each head's hidden layers."),
     RANGE("model *", "batch", INT, MODEL(batch), "256", 1, 65536, "Examples a step."),
-    RANGE("model *", "slice", INT, MODEL(slice), "128", 16, 1024,
-          "Rows computed at a time; affects speed and the last bits, nothing else."),
+    RANGE(
+        "model *", "slice", INT, MODEL(slice), "128", 16, 1024,
+        "Rows computed at a time, a multiple of 8; affects speed and the last bits, nothing else."),
     ROW("model *", "seed", INT, MODEL(seed), "1", "Seed of the initial weights."),
     RANGE("model *", "init", REAL, MODEL(init), "0.05", 0, 10,
           "Standard deviation of a new embedding row."),
