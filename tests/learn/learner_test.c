@@ -345,7 +345,8 @@ struct refusal {
 static const struct refusal REFUSALS[] = {
     {"batch: 0; choose 1 to 65536", 0, 8, 4, 1 << 20},
     {"slice: 12 rows; choose a multiple of 8, 8 to 1024", 16, 12, 4, 1 << 20},
-    {"table_memory: 20000 bytes hold 32 rows a table, but a batch of 16 with 3 features may need 99; "
+    {"table_memory: 20000 bytes hold 32 rows a table, but a batch of 16 with 3 features may need "
+     "99; "
      "raise it or lower batch",
      16, 8, 4, 20000},
 };
