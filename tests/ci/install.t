@@ -23,7 +23,9 @@ exports_the_header() {
         <(nm -D --defined-only "$(library libespalier.so)" | awk '{ print $3 }' | sort)
 }
 needs_no_trainer() {
-    ! readelf -d "$(library libespalier.so)" | grep -E 'NEEDED.*(rdkafka|openblas|glib)'
+    readelf -d "$(library libespalier.so)" >"$prefix/dynamic" &&
+        grep -q 'SONAME.*libespalier.so.0' "$prefix/dynamic" &&
+        ! grep -E 'NEEDED.*(rdkafka|openblas|glib)' "$prefix/dynamic"
 }
 builds_the_example() {
     local flags

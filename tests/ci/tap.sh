@@ -3,6 +3,7 @@
 # shellcheck shell=bash
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
+export ESPALIER_BUILD=${ESPALIER_BUILD:-$PWD/build/test}
 n_checks=0
 
 check() {

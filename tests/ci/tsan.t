@@ -2,6 +2,6 @@
 # The tests of what runs on several threads, with data races found.
 . "$(dirname "$0")/tap.sh"
 check "the threaded tests pass under ThreadSanitizer" \
-    tools/test --tsan --quick core/pool core/queue log/kafka learn/learner \
+    tools/test --tsan --quick core/logger core/pool core/queue log/kafka learn/learner \
     cli/train cli/determinism
 finish
