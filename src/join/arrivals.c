@@ -52,7 +52,7 @@ static enum esp_status store_impression(struct esp_joiner *joiner, const struct 
                           header->payload, header->id, header->writer, &ref, err);
     if (status == ESP_OK)
         status = esp_calendar_add(&joiner->due, header->time_us, ref, err);
-    if (status == ESP_OK)
+    if (status == ESP_OK && !esp_id_index_add_apart(&joiner->pending, header->id_hash, ref))
         status = esp_pairing_enroll(joiner, ref, header->id_hash, err);
     if (status != ESP_OK)
         return status;
@@ -185,6 +185,8 @@ enum esp_status esp_arrival(struct esp_joiner *joiner, enum esp_event_kind kind,
     enum esp_reject reject = reject_of(joiner, header);
     if (reject != ESP_REJECT_NONE)
         return turn_away(joiner, &arrival, ESP_VERDICT_DEAD, reject, false, err);
+    if (esp_partition_clock_accepts(&own->clock, header->time_us, header->log_time_us))
+        return admit(joiner, &arrival, err);
     struct esp_settlement settlement;
     enum esp_ruling ruling =
         esp_partition_clock_see(&own->clock, header->time_us, header->log_time_us, &settlement);

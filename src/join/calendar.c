@@ -239,6 +239,7 @@ static enum esp_status open_bucket(struct esp_calendar *calendar, struct esp_err
         calendar->spare = chunk;
     }
     calendar->run_at = 0;
+    calendar->n_runs++;
     calendar->run_n = bucket->n;
     calendar->is_open = true;
     calendar->open_number = bucket->number;

@@ -59,6 +59,7 @@ struct esp_calendar {
     int64_t run_start_us; /* of the open bucket */
     uint64_t *run;        /* (time in bucket) << 32 | ref */
     uint64_t *run_scratch;
+    uint64_t n_runs; /* opened so far: the number of this one */
     size_t run_at, run_n, run_capacity, scratch_capacity;
     struct esp_calendar_entry *side;
     size_t side_n, side_capacity;

@@ -7,13 +7,6 @@
  */
 #include "join/joiner_state.h"
 
-enum {
-    /* How far ahead of the front of `due` records and then their slots are fetched: two misses
-     * of main memory, each hidden behind about a dozen departures. */
-    RECORDS_AHEAD = 24,
-    SLOTS_AHEAD = 12,
-};
-
 /* The next label, before it is known whether it leaves at all. */
 struct departure {
     int64_t maturity_us;
@@ -21,18 +14,60 @@ struct departure {
     enum esp_stage stage;
 };
 
-static void prefetch(const struct esp_joiner *joiner)
+/* Fetches the records from place k up to k_end behind the front of the run. */
+static void fetch_records(const struct esp_joiner *joiner, size_t k, size_t k_end)
 {
-    uint32_t far = esp_calendar_ahead(&joiner->due, RECORDS_AHEAD);
-    if (far != 0) {
-        const uint8_t *at = esp_ring_at(&joiner->ring, far);
+    for (; k < k_end; k++) {
+        const uint8_t *at = esp_ring_at(&joiner->ring, esp_calendar_ahead(&joiner->due, k));
         __builtin_prefetch(at);
         __builtin_prefetch(at + 64); /* ids often straddle a line; past the end does no harm */
     }
-    uint32_t near = esp_calendar_ahead(&joiner->due, SLOTS_AHEAD);
-    if (near != 0)
-        esp_id_index_prefetch(&joiner->pending,
-                              esp_hash(esp_stored_id(esp_plain_record(joiner, near))));
+}
+
+static size_t at_most(size_t n, size_t most)
+{
+    return n < most ? n : most;
+}
+
+/*
+ * Looks ahead from the front of the run, ESP_AHEAD entries at a time, in three stages, each an
+ * interval behind the one before: records, home lines of their ids, and what lies behind these.
+ */
+static void look_ahead(struct esp_joiner *joiner)
+{
+    const struct esp_calendar *due = &joiner->due;
+    uint64_t *hashes = joiner->ahead.hashes;
+    size_t n_left = due->run_n - due->run_at, n = at_most(n_left, 2 * ESP_AHEAD), n_known = 0;
+    size_t passed = due->run_at - joiner->ahead.begin;
+    /* While the side heap is in play nothing is looked up here, and the front may run away. */
+    if (joiner->ahead.run == due->n_runs && passed <= joiner->ahead.n) {
+        n_known = joiner->ahead.n - passed;
+        memmove(hashes, hashes + passed, n_known * sizeof *hashes);
+    } else {
+        fetch_records(joiner, 0, n);
+    }
+    for (size_t k = n_known; k < n; k++)
+        hashes[k] = esp_hash(esp_stored_id(esp_plain_record(joiner, esp_calendar_ahead(due, k))));
+    for (size_t k = n_known; k < n; k++)
+        esp_id_index_prefetch(&joiner->pending, hashes[k]);
+    fetch_records(joiner, n, at_most(n_left, 3 * ESP_AHEAD));
+    for (size_t k = 0; k < n && k < ESP_AHEAD; k++)
+        esp_id_index_prefetch_next(&joiner->pending, hashes[k]);
+    joiner->ahead.run = due->n_runs;
+    joiner->ahead.begin = due->run_at;
+    joiner->ahead.n = n;
+}
+
+/* The hash of the id of the record that is due next. */
+static uint64_t due_hash(struct esp_joiner *joiner, const struct esp_stored *stored)
+{
+    const struct esp_calendar *due = &joiner->due;
+    if (due->side_n > 0)
+        return esp_hash(esp_stored_id(stored));
+    if (joiner->ahead.run != due->n_runs ||
+        due->run_at - joiner->ahead.begin >= at_most(joiner->ahead.n, ESP_AHEAD))
+        look_ahead(joiner);
+    return joiner->ahead.hashes[due->run_at - joiner->ahead.begin];
 }
 
 static enum esp_status next_departure(struct esp_joiner *joiner, struct departure *out,
@@ -141,9 +176,8 @@ static enum esp_status move_to_long(struct esp_joiner *joiner, size_t slot,
 static enum esp_status depart_click(struct esp_joiner *joiner, const struct departure *departure,
                                     struct esp_label *label, bool *out_left, struct esp_error *err)
 {
-    prefetch(joiner);
     const struct esp_stored *stored = esp_plain_record(joiner, departure->ref);
-    uint64_t hash = esp_hash(esp_stored_id(stored));
+    uint64_t hash = due_hash(joiner, stored);
     size_t slot = esp_pending_find_record(joiner, hash, departure->ref);
     enum esp_status status = ESP_OK;
     *out_left = slot != ESP_NO_SLOT;

@@ -134,7 +134,7 @@ static size_t close_hole(struct esp_id_index *index, size_t hole)
 /* Entries that so many homes hold before the index grows. */
 static size_t limit_of(size_t n_homes)
 {
-    return n_homes * ESP_LINE_SLOTS / 6 * 5;
+    return n_homes * ESP_LINE_SLOTS / 3 * 2;
 }
 
 /* False: no memory, or no room for what would stand behind the last home. Nothing changed then. */
@@ -199,7 +199,7 @@ enum esp_status esp_id_index_reserve(struct esp_id_index *index, size_t n, struc
         return ESP_OK;
     size_t n_homes = index->n_homes < MIN_HOMES ? MIN_HOMES : index->n_homes;
     while (wanted > limit_of(n_homes))
-        n_homes += n_homes / 4;
+        n_homes += n_homes / 8;
     return grow(index, n_homes, err);
 }
 
@@ -211,7 +211,7 @@ enum esp_status esp_id_index_add(struct esp_id_index *index, uint64_t hash, uint
         /* Made to collide: more room would not help. */
         if (index->n_homes > MIN_HOMES && index->n_used < index->n_homes)
             return esp_fail(err, ESP_ENOMEM, "too many ids share half of their hash");
-        status = grow(index, index->n_homes + index->n_homes / 4, err);
+        status = grow(index, index->n_homes + index->n_homes / 8, err);
     }
     index->n_used += status == ESP_OK;
     return status;

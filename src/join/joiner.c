@@ -60,8 +60,7 @@
 
 enum {
     DEFAULT_SEGMENT = 16 << 20,
-    SLOTS_AHEAD = 32, /* how far ahead of an impression its slot is fetched */
-    MIN_SHIFT = 20,   /* a bucket is at least a second wide */
+    MIN_SHIFT = 20, /* a bucket is at least a second wide */
     MAX_SHIFT = 32,
     BUCKETS = 1024, /* about as many are filled at a time */
 };
@@ -237,38 +236,13 @@ size_t esp_pending_find(const struct esp_joiner *joiner, uint64_t hash, struct e
 
 size_t esp_pending_find_record(const struct esp_joiner *joiner, uint64_t hash, uint32_t ref)
 {
-    size_t slot = esp_id_index_first(&joiner->pending, hash);
+    size_t slot = esp_id_index_at_home(&joiner->pending, hash, ref);
+    if (slot != ESP_NO_SLOT)
+        return slot;
+    slot = esp_id_index_first(&joiner->pending, hash);
     while (slot != ESP_NO_SLOT && esp_slot_record(joiner, slot) != ref)
         slot = esp_id_index_next(&joiner->pending, slot);
     return slot;
-}
-
-void esp_impression_view(const struct esp_joiner *joiner, size_t slot, struct esp_impression *out)
-{
-    uint32_t slot_ref = esp_id_index_ref(&joiner->pending, slot);
-    *out = (struct esp_impression){
-        .ref = slot_ref, .click_us = ESP_TIME_NONE, .install_us = ESP_TIME_NONE};
-    if ((slot_ref & (uint32_t)ESP_REF_CLICKED) != 0) {
-        out->clicked = slot_ref & ~(uint32_t)ESP_REF_CLICKED;
-        const struct esp_clicked *entry = &joiner->clicked.entries[out->clicked];
-        out->ref = entry->ref;
-        out->click_us = entry->click_us;
-        out->install_us = entry->install_us;
-    }
-    out->stored = esp_impression_record(joiner, out->ref);
-    if (esp_ring_lane(&joiner->ring, out->ref) == ESP_LANE_LONG) {
-        out->head = esp_ring_at(&joiner->ring, out->ref);
-        out->click_us = out->head->click_us;
-    }
-}
-
-void esp_impression_done(struct esp_joiner *joiner, const struct esp_stored *stored,
-                         uint64_t *counter)
-{
-    joiner->record_bytes -= stored->size;
-    joiner->n_stored--;
-    joiner->counters[ESP_IMPRESSION].pending--;
-    (*counter)++;
 }
 
 /* ---- the public face ---- */
@@ -304,6 +278,17 @@ static void note_partition(struct esp_joiner *joiner, size_t index)
     raise_watermark(joiner);
 }
 
+/* Fetches what the first n_here headers need beyond their home lines, which were fetched the time
+ * before, and the home lines of those behind them. */
+static void look_ahead(const struct esp_joiner *joiner, const struct esp_header *headers,
+                       size_t n_here, size_t n)
+{
+    for (size_t i = n_here; i < n && i < n_here + ESP_AHEAD; i++)
+        esp_id_index_prefetch(&joiner->pending, headers[i].id_hash);
+    for (size_t i = 0; i < n_here; i++)
+        esp_id_index_prefetch_next(&joiner->pending, headers[i].id_hash);
+}
+
 enum esp_status esp_joiner_push(struct esp_joiner *joiner, enum esp_event_kind kind,
                                 uint32_t partition, const struct esp_header *headers, size_t n,
                                 struct esp_error *err)
@@ -316,14 +301,14 @@ enum esp_status esp_joiner_push(struct esp_joiner *joiner, enum esp_event_kind k
     size_t index = partition_index(joiner, kind, partition);
     if (n > 0)
         joiner->sources[index].is_idle = false;
-    bool ids = kind == ESP_IMPRESSION;
-    if (ids)
+    bool looks_up = kind == ESP_IMPRESSION;
+    if (looks_up)
         status = esp_id_index_reserve(&joiner->pending, n, err);
-    for (size_t i = 0; ids && status == ESP_OK && i < n && i < SLOTS_AHEAD; i++)
-        esp_id_index_prefetch(&joiner->pending, headers[i].id_hash);
+    if (looks_up && status == ESP_OK)
+        look_ahead(joiner, headers, 0, n);
     for (size_t i = 0; i < n && status == ESP_OK; i++) {
-        if (ids && n - i > SLOTS_AHEAD)
-            esp_id_index_prefetch(&joiner->pending, headers[i + SLOTS_AHEAD].id_hash);
+        if (looks_up && i % ESP_AHEAD == 0)
+            look_ahead(joiner, headers + i, n - i < ESP_AHEAD ? n - i : ESP_AHEAD, n - i);
         status = esp_arrival(joiner, kind, partition, &headers[i], err);
     }
     note_partition(joiner, index);

@@ -29,6 +29,12 @@ enum {
     ESP_REF_WHOLE = INT32_MIN,
 };
 
+/*
+ * What is looked up in memory is fetched ahead, so many at a time and all in one go: a prefetch
+ * whose page is not in the TLB blocks what comes after it, unless that is another prefetch.
+ */
+enum { ESP_AHEAD = 32 };
+
 /* An event that its partition's clock holds: the header, pointing into bytes of its own. */
 struct esp_held {
     struct esp_header header;
@@ -64,7 +70,14 @@ struct esp_joiner {
     struct esp_calendar installs;   /* waiting, by t_z */
     struct esp_calendar click_ends; /* click ids, by the time that they are free again */
 
-    int64_t position_us; /* everything before is done: paired, and its labels left */
+    /* Hashes of the ids at places begin .. begin + n of the run of `due` with this number. */
+    struct {
+        uint64_t run;
+        size_t begin, n;
+        uint64_t hashes[2 * ESP_AHEAD];
+    } ahead;
+    size_t n_clicks_ahead; /* clicks yet to be applied whose impressions were fetched */
+    int64_t position_us;   /* everything before is done: paired, and its labels left */
     uint64_t next_ticket;
 
     struct esp_join_counters counters[ESP_N_EVENT_KINDS];
@@ -113,11 +126,35 @@ size_t esp_pending_find(const struct esp_joiner *joiner, uint64_t hash, struct e
 /* The slot of this very record in `pending`, or ESP_NO_SLOT: a duplicate or a contender. */
 size_t esp_pending_find_record(const struct esp_joiner *joiner, uint64_t hash, uint32_t ref);
 
-void esp_impression_view(const struct esp_joiner *joiner, size_t slot, struct esp_impression *out);
+static inline void esp_impression_view(const struct esp_joiner *joiner, size_t slot,
+                                       struct esp_impression *out)
+{
+    uint32_t slot_ref = esp_id_index_ref(&joiner->pending, slot);
+    *out = (struct esp_impression){
+        .ref = slot_ref, .click_us = ESP_TIME_NONE, .install_us = ESP_TIME_NONE};
+    if ((slot_ref & (uint32_t)ESP_REF_CLICKED) != 0) {
+        out->clicked = slot_ref & ~(uint32_t)ESP_REF_CLICKED;
+        const struct esp_clicked *entry = &joiner->clicked.entries[out->clicked];
+        out->ref = entry->ref;
+        out->click_us = entry->click_us;
+        out->install_us = entry->install_us;
+    }
+    out->stored = esp_impression_record(joiner, out->ref);
+    if (esp_ring_lane(&joiner->ring, out->ref) == ESP_LANE_LONG) {
+        out->head = esp_ring_at(&joiner->ring, out->ref);
+        out->click_us = out->head->click_us;
+    }
+}
 
 /* Counts an impression out of what is pending, under the counter given. */
-void esp_impression_done(struct esp_joiner *joiner, const struct esp_stored *stored,
-                         uint64_t *counter);
+static inline void esp_impression_done(struct esp_joiner *joiner, const struct esp_stored *stored,
+                                       uint64_t *counter)
+{
+    joiner->record_bytes -= stored->size;
+    joiner->n_stored--;
+    joiner->counters[ESP_IMPRESSION].pending--;
+    (*counter)++;
+}
 
 /*
  * arrivals.c. Each takes its event as read: counts it, and stores it or turns it away.

@@ -179,24 +179,23 @@ static enum esp_status apply_install(struct esp_joiner *joiner, const struct esp
 
 /* ---- in order ---- */
 
-enum {
-    SLOTS_AHEAD = 6,   /* how far ahead of a click its impression's slot is fetched, */
-    RECORDS_AHEAD = 3, /* and then the impression itself */
-};
-
-static void prefetch(const struct esp_joiner *joiner, const struct esp_calendar *calendar)
+/* Fetches the slots of the next clicks' impressions, and then these. Roughly the next: where the
+ * side heap of the calendar is in play, any of them. */
+static void look_ahead(struct esp_joiner *joiner)
 {
-    uint32_t far = esp_calendar_ahead(calendar, SLOTS_AHEAD);
-    if (far != 0)
-        esp_id_index_prefetch(&joiner->pending,
-                              esp_hash(esp_stored_id(esp_plain_record(joiner, far))));
-    uint32_t near = esp_calendar_ahead(calendar, RECORDS_AHEAD);
-    if (near == 0)
-        return;
-    size_t slot = esp_id_index_first(&joiner->pending,
-                                     esp_hash(esp_stored_id(esp_plain_record(joiner, near))));
-    if (slot != ESP_NO_SLOT)
-        __builtin_prefetch(esp_ring_at(&joiner->ring, esp_slot_record(joiner, slot)));
+    uint64_t hashes[ESP_AHEAD];
+    uint32_t ref;
+    size_t n = 0;
+    for (; n < ESP_AHEAD && (ref = esp_calendar_ahead(&joiner->clicks, n)) != 0; n++)
+        hashes[n] = esp_hash(esp_stored_id(esp_plain_record(joiner, ref)));
+    for (size_t i = 0; i < n; i++)
+        esp_id_index_prefetch(&joiner->pending, hashes[i]);
+    for (size_t i = 0; i < n; i++) {
+        size_t slot = esp_id_index_first(&joiner->pending, hashes[i]);
+        if (slot != ESP_NO_SLOT)
+            __builtin_prefetch(esp_ring_at(&joiner->ring, esp_slot_record(joiner, slot)));
+    }
+    joiner->n_clicks_ahead = n;
 }
 
 /* Takes what waits at the front of one kind's calendar and applies it. */
@@ -205,12 +204,14 @@ static enum esp_status apply_next(struct esp_joiner *joiner, enum esp_event_kind
 {
     struct esp_calendar *calendars[] = {&joiner->contenders, &joiner->clicks, &joiner->installs};
     enum esp_status status;
+    if (kind == ESP_CLICK && joiner->n_clicks_ahead == 0)
+        look_ahead(joiner); /* the front one among them */
     esp_calendar_pop(calendars[kind]);
     switch (kind) {
     case ESP_IMPRESSION:
         return apply_contender(joiner, ref, err);
     case ESP_CLICK:
-        prefetch(joiner, &joiner->clicks);
+        joiner->n_clicks_ahead--;
         status = apply_click(joiner, esp_plain_record(joiner, ref), err);
         break;
     default:

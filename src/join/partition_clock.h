@@ -64,6 +64,23 @@ void esp_partition_clock_init(struct esp_partition_clock *clock, int64_t grace_u
 enum esp_ruling esp_partition_clock_see(struct esp_partition_clock *clock, int64_t time_us,
                                         int64_t log_time_us, struct esp_settlement *out);
 
+/*
+ * The most frequent case of esp_partition_clock_see() alone: nothing is held, and the event is
+ * plainly accepted. False: nothing has changed, ask the other.
+ */
+static inline bool esp_partition_clock_accepts(struct esp_partition_clock *clock, int64_t time_us,
+                                               int64_t log_time_us)
+{
+    int64_t largest_us = clock->largest_us;
+    if (clock->n_held > 0 || largest_us == ESP_TIME_NONE || time_us < largest_us - clock->grace_us)
+        return false;
+    if (log_time_us == ESP_TIME_NONE ? time_us - largest_us > clock->ahead_us
+                                     : log_time_us < time_us - clock->future_us)
+        return false;
+    clock->largest_us = time_us > largest_us ? time_us : largest_us;
+    return true;
+}
+
 /* The partition has ended: everything held is accepted. */
 void esp_partition_clock_end(struct esp_partition_clock *clock, struct esp_settlement *out);
 
