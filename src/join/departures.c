@@ -19,8 +19,8 @@ static void fetch_records(const struct esp_joiner *joiner, size_t k, size_t k_en
 {
     for (; k < k_end; k++) {
         const uint8_t *at = esp_ring_at(&joiner->ring, esp_calendar_ahead(&joiner->due, k));
-        __builtin_prefetch(at);
-        __builtin_prefetch(at + 64); /* ids often straddle a line; past the end does no harm */
+        esp_prefetch(at);
+        esp_prefetch(at + 64); /* ids often straddle a line; past the end does no harm */
     }
 }
 

@@ -27,6 +27,7 @@
 #endif
 
 #include "core/status.h"
+#include "join/prefetch.h"
 
 enum {
     ESP_LINE_SLOTS = 8,
@@ -85,7 +86,7 @@ static inline size_t esp_id_index_home(const struct esp_id_index *index, uint32_
 static inline void esp_id_index_prefetch(const struct esp_id_index *index, uint64_t hash)
 {
     if (index->lines != NULL)
-        __builtin_prefetch(index->lines + esp_id_index_home(index, (uint32_t)(hash >> 32)), 1);
+        esp_prefetch(index->lines + esp_id_index_home(index, (uint32_t)(hash >> 32)));
 }
 
 /* Bit i is [values[i] == wanted]. */
@@ -133,7 +134,7 @@ static inline void esp_id_index_prefetch_next(const struct esp_id_index *index, 
     const struct esp_id_line *line =
         index->lines + esp_id_index_home(index, (uint32_t)(hash >> 32));
     if (esp_line_equal(line->refs, 0) == 0)
-        __builtin_prefetch(line + 1, 1);
+        esp_prefetch(line + 1);
 }
 
 /* The slot with this reference if it stands in its home line, else ESP_NO_SLOT. Not 0. */

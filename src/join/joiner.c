@@ -38,7 +38,7 @@
  * MEMORY  A record of lane IMPRESSIONS stays exactly until its click stage, whatever became of it,
  * so segments empty in about the order they were filled. What lives longer is copied to lane LONG
  * at that point. A pending impression costs its record, 20 bytes and padding, 8 in a calendar and
- * 10 to 12.5 in the index; in lane LONG 16 more.
+ * 12 to 13.5 in the index; in lane LONG 16 more.
  *
  * INVARIANTS (esp_joiner_check() asserts each by number)
  *  (1) W never falls below the position: no label has left, and no event was applied, whose time

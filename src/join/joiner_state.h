@@ -33,7 +33,7 @@ enum {
  * What is looked up in memory is fetched ahead, so many at a time and all in one go: a prefetch
  * whose page is not in the TLB blocks what comes after it, unless that is another prefetch.
  */
-enum { ESP_AHEAD = 32 };
+enum { ESP_AHEAD = 16 };
 
 /* An event that its partition's clock holds: the header, pointing into bytes of its own. */
 struct esp_held {
