@@ -56,21 +56,27 @@ double esp_task_logit(const struct esp_setup *setup, enum esp_task task, const f
     return esp_product_logit(head_logits[ESP_HEAD_CTR], head_logits[ESP_HEAD_CVR]);
 }
 
-/* The window of an impression time: its index, or n_windows; *out_start is its start. */
-static size_t find_window(const struct esp_progress *progress, int64_t time_us, int64_t *out_start)
+/*
+ * The window of an impression time: its index, or n_windows; *out_start is its start, *out_place
+ * the number of windows that start before it.
+ */
+static size_t find_window(const struct esp_progress *progress, int64_t time_us, int64_t *out_start,
+                          size_t *out_place)
 {
     int64_t start = time_us / progress->window_us;
     start -= time_us % progress->window_us < 0;
     start *= progress->window_us;
-    *out_start = start;
     size_t i = progress->n_windows;
-    while (i > 0 && progress->windows[i - 1].start_us > start)
+    while (i > 0 && progress->windows[i - 1].start_us >= start)
         i--;
-    return i > 0 && progress->windows[i - 1].start_us == start ? i - 1 : progress->n_windows;
+    *out_start = start;
+    *out_place = i;
+    return i < progress->n_windows && progress->windows[i].start_us == start ? i
+                                                                             : progress->n_windows;
 }
 
-/* Appends a window; its start is after all others'. */
-static enum esp_status add_window(struct esp_progress *progress, int64_t start_us,
+/* Inserts a window as the place-th; the windows before it start earlier, the others later. */
+static enum esp_status add_window(struct esp_progress *progress, size_t place, int64_t start_us,
                                   struct esp_error *err)
 {
     void *windows = progress->windows, *metrics = progress->metrics;
@@ -85,13 +91,16 @@ static enum esp_status add_window(struct esp_progress *progress, int64_t start_u
     if (status != ESP_OK)
         return status;
     progress->capacity = capacity;
-    progress->windows[n] = (struct esp_progress_window){.start_us = start_us};
-    progress->metrics[n] = (struct esp_window_metrics){0};
+    struct esp_progress_window *window = &progress->windows[place];
+    struct esp_window_metrics *metric = &progress->metrics[place];
+    memmove(window + 1, window, (n - place) * sizeof(*window));
+    memmove(metric + 1, metric, (n - place) * sizeof(*metric));
+    *window = (struct esp_progress_window){.start_us = start_us};
+    *metric = (struct esp_window_metrics){0};
     progress->n_windows++;
     for (enum esp_task task = 0; task < ESP_N_TASKS && status == ESP_OK; task++)
         if (progress->has_task[task])
-            status =
-                esp_task_metric_init(&progress->metrics[n].train[task], n < MAX_AUC_WINDOWS, err);
+            status = esp_task_metric_init(&metric->train[task], n < MAX_AUC_WINDOWS, err);
     return status;
 }
 
@@ -127,13 +136,14 @@ static enum esp_status count_click(struct esp_progress *progress, const struct e
     size_t i = progress->n_windows;
     if (progress->window_us > 0) {
         int64_t start;
-        i = find_window(progress, info->impression_us, &start);
-        bool is_new =
-            i == progress->n_windows && (i == 0 || progress->windows[i - 1].start_us < start);
-        if (is_new) {
-            enum esp_status status = add_window(progress, start, err);
+        size_t place;
+        i = find_window(progress, info->impression_us, &start, &place);
+        if (i == progress->n_windows) {
+            /* Not always the last: holdout rows are counted before the batch they came with. */
+            enum esp_status status = add_window(progress, place, start, err);
             if (status != ESP_OK)
                 return status;
+            i = place;
         }
     }
     progress->newest_us =
@@ -166,9 +176,9 @@ static void count_install(struct esp_progress *progress, const struct esp_row_in
     if (!esp_waiting_take(&progress->waiting, info->ticket, &score))
         return;
     int64_t start;
-    size_t i = progress->n_windows;
+    size_t place, i = progress->n_windows;
     if (progress->window_us > 0)
-        i = find_window(progress, score.impression_us, &start);
+        i = find_window(progress, score.impression_us, &start, &place);
     add(progress, i, score.holdout, ESP_TASK_INSTALL_GIVEN_CLICK, score.cvr_logit, info->z,
         score.weight);
     add(progress, i, score.holdout, ESP_TASK_INSTALL, score.install_logit, info->z, score.weight);
@@ -218,7 +228,8 @@ void esp_progress_close_windows(struct esp_progress *progress)
     size_t n_complete = 0;
     for (size_t i = 0; i < progress->n_windows; i++) {
         struct esp_window_metrics *metrics = &progress->metrics[i];
-        /* Click labels come in the order of t_i: one of a later window says that all are there. */
+        /* Click labels are taken in the order of t_i, and all that were taken are counted: one of
+         * a later window says that all of this one are. */
         metrics->clicks_complete |=
             progress->newest_us - progress->windows[i].start_us >= progress->window_us;
         progress->windows[i].complete = metrics->clicks_complete && metrics->n_waiting == 0;

@@ -43,7 +43,8 @@ enum esp_status esp_progress_init(struct esp_progress *progress, const struct es
 void esp_progress_release(struct esp_progress *progress);
 
 /*
- * Counts one label of one impression.
+ * Counts one label of one impression; impressions may come in any order between two calls of
+ * esp_progress_close_windows().
  *
  * head_logits  (ESP_N_HEADS) of a row of ESP_STAGE_CLICK; NULL at ESP_STAGE_INSTALL
  * Labels of one impression come in order. A label without a prediction is not counted.
@@ -52,7 +53,11 @@ void esp_progress_release(struct esp_progress *progress);
 enum esp_status esp_progress_count(struct esp_progress *progress, const struct esp_row_info *info,
                                    const float *head_logits, struct esp_error *err);
 
-/* Completes windows and forgets the oldest; call when every label up to now was counted. */
+/*
+ * Completes windows and forgets the oldest. Call only when no buffer holds a row of
+ * ESP_STAGE_CLICK: a window is complete by the latest t_i that was counted, and an uncounted row
+ * may be earlier.
+ */
 void esp_progress_close_windows(struct esp_progress *progress);
 
 /* Logit of a task from the heads' logits; the set-up has the task. */
