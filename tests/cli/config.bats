@@ -97,7 +97,10 @@ problem_of() { # SECTION LINE
 
 @test "a property that librdkafka does not know keeps its place" {
     printf '%s\n' '[kafka]' 'bootstrap.servers = 127.0.0.1:9' 'fetch.colour = 1' \
-        '[features]' 'categorical = ad' >bad.ini
+        '[features]' 'categorical = advertiser_id' \
+        '[impressions]' "schema = $SOURCE/schemas/impression.avsc" \
+        '[clicks]' "schema = $SOURCE/schemas/click.avsc" \
+        '[installs]' "schema = $SOURCE/schemas/install.avsc" >bad.ini
     run -64 espalier train --config bad.ini
     mentions "bad.ini:3"
     mentions "fetch.colour"

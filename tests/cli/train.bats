@@ -166,7 +166,7 @@ copy_of() { # FOLDER
     mkdir faults
     run -65 train "$BATS_FILE_TMPDIR/clean-3" -o output.faults=faults \
         -o "model main.dense_optimizer=sgd" -o "model main.dense_rate=100" \
-        -o "model main.sparse_optimizer=sgd" -o "model main.sparse_rate=100"
+        -o "model main.dense_l2=1" # weights grow a hundredfold each step
     mentions "is not finite; the batch is in faults/main-step-"
     jq -es 'length > 0' faults/main-step-*.jsonl
 }
