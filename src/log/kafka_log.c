@@ -24,11 +24,17 @@ static const struct property consumer_defaults[] = {
     {"fetch.error.backoff.ms", "100"},
 };
 
-/* Deliveries are retried for ever: a broker that is away slows the input and fails nothing. */
+/*
+ * Deliveries are retried for ever: a broker that is away slows the input and fails nothing. How
+ * large a message may be is the topic's to say: the library's own 1 MB would refuse a dead letter
+ * that carries the largest record of an ordinary topic. No more than the queue holds, or a message
+ * would wait for room for ever.
+ */
 static const struct property producer_defaults[] = {
     {"client.id", "espalier"},         {"enable.idempotence", "true"},
     {"partitioner", "murmur2_random"}, {"linger.ms", "20"},
     {"message.timeout.ms", "0"},       {"queue.buffering.max.kbytes", "65536"},
+    {"message.max.bytes", "67108864"},
 };
 
 /* What must be as it is for offsets to be ours, and an end to be confirmed. */
@@ -54,7 +60,7 @@ static bool may_say(struct esp_kafka_log *kafka, uint64_t hash)
     int64_t now_us = esp_log_now_us();
     struct esp_kafka_said *slot = &kafka->said[0];
     bool may = true;
-    pthread_mutex_lock(&kafka->lock);
+    pthread_mutex_lock(&kafka->say_lock);
     for (size_t i = 0; i < ESP_KAFKA_N_SAID; i++) {
         struct esp_kafka_said *said = &kafka->said[i];
         if (said->hash == hash) {
@@ -67,7 +73,7 @@ static bool may_say(struct esp_kafka_log *kafka, uint64_t hash)
     }
     if (may)
         *slot = (struct esp_kafka_said){hash, now_us};
-    pthread_mutex_unlock(&kafka->lock);
+    pthread_mutex_unlock(&kafka->say_lock);
     return may;
 }
 
@@ -83,7 +89,7 @@ void esp_kafka_say_rarely(struct esp_kafka_log *kafka, const char *kind, enum es
         esp_log_say(&kafka->log, level, "kafka: %s", line);
 }
 
-/* From any of librdkafka's threads. */
+/* From any of librdkafka's threads, and from within its calls, whatever their caller has locked. */
 static void on_log(const rd_kafka_t *handle, int level, const char *facility, const char *line)
 {
     struct esp_kafka_log *kafka = rd_kafka_opaque(handle);
@@ -232,6 +238,7 @@ static void kafka_free(struct esp_log *log)
     if (kafka->consumer != NULL)
         rd_kafka_destroy_flags(kafka->consumer, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     pthread_mutex_destroy(&kafka->lock);
+    pthread_mutex_destroy(&kafka->say_lock);
     free(kafka);
 }
 
@@ -255,6 +262,7 @@ enum esp_status esp_log_open_kafka(const struct esp_log_property *properties, si
         return esp_fail(err, ESP_ENOMEM, "out of memory for a log");
     kafka->log = (struct esp_log){&kafka_ops, report, report_context};
     pthread_mutex_init(&kafka->lock, NULL);
+    pthread_mutex_init(&kafka->say_lock, NULL);
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     kafka->producer_conf = rd_kafka_conf_new();
     char why[ESP_KAFKA_ERROR_SIZE];

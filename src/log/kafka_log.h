@@ -37,7 +37,8 @@ struct esp_kafka_log {
     bool resets_offsets;              /* the user set auto.offset.reset */
     bool says_all;                    /* the user set debug: every line is passed on */
     atomic_uint_fast64_t n_link_faults; /* connections lost so far: an end is then unconfirmed */
-    pthread_mutex_t lock;               /* guards said, producer, producer_conf, writers */
+    pthread_mutex_t lock;               /* guards producer, producer_conf, writers */
+    pthread_mutex_t say_lock; /* guards said; innermost: librdkafka logs within its own calls */
     struct esp_kafka_said said[ESP_KAFKA_N_SAID];
 };
 

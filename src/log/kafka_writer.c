@@ -28,13 +28,14 @@ struct esp_kafka_writer {
     struct esp_kafka_writer *next; /* in the log's list */
 };
 
-/* Notes the first failure. */
-static void fail_writer(struct esp_kafka_writer *writer, const char *why)
+/* Notes the first failure. A record that is too large will be so after a restart, too: it is the
+ * data's. */
+static void fail_writer(struct esp_kafka_writer *writer, rd_kafka_resp_err_t code, const char *why)
 {
+    enum esp_status status = code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? ESP_EDATA : ESP_EBROKER;
     pthread_mutex_lock(&writer->kafka->lock);
     if (!atomic_load(&writer->has_failed)) {
-        esp_fail(&writer->failed, ESP_EBROKER, "%s: a record was not delivered: %s", writer->topic,
-                 why);
+        esp_fail(&writer->failed, status, "%s: a record was not delivered: %s", writer->topic, why);
         atomic_store(&writer->has_failed, true);
     }
     pthread_mutex_unlock(&writer->kafka->lock);
@@ -44,8 +45,17 @@ void esp_kafka_delivered(rd_kafka_t *producer, const rd_kafka_message_t *message
 {
     (void)producer, (void)opaque;
     struct esp_kafka_writer *writer = message->_private;
-    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-        fail_writer(writer, rd_kafka_err2str(message->err));
+    if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
+        /* The broker judges whole batches, so that a small record may be among the refused. */
+        char why[ESP_KAFKA_ERROR_SIZE];
+        snprintf(why, sizeof why,
+                 "the broker refuses its %zu bytes, or the batch they came in, as too large; raise "
+                 "the topic's max.message.bytes",
+                 message->key_len + message->len);
+        fail_writer(writer, message->err, why);
+    } else if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        fail_writer(writer, message->err, rd_kafka_err2str(message->err));
+    }
     atomic_fetch_sub(&writer->n_outstanding, 1);
 }
 
@@ -94,8 +104,14 @@ static rd_kafka_resp_err_t produce(struct esp_kafka_writer *writer, int32_t part
     if (error == NULL)
         return RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_resp_err_t code = rd_kafka_error_code(error);
-    if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
-        fail_writer(writer, rd_kafka_error_string(error));
+    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
+        char why[ESP_KAFKA_ERROR_SIZE];
+        snprintf(why, sizeof why, "its %zu bytes are too many; raise message.max.bytes in [kafka]",
+                 key.size + value.size);
+        fail_writer(writer, code, why);
+    } else if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+        fail_writer(writer, code, rd_kafka_error_string(error));
+    }
     rd_kafka_error_destroy(error);
     return code;
 }

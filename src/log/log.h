@@ -182,14 +182,15 @@ enum { ESP_PARTITION_BY_KEY = -1 };
  * value       kafka: framed already; files: the bare Avro record
  * log_time_us kafka: the record's timestamp, ESP_TIME_NONE: now; files: not kept
  * Blocks while the output queue is full: that slows the input, and nothing is dropped.
- * Errors: ESP_EIO, ESP_EBROKER (a delivery failed for good, of this record or of an earlier one).
+ * Errors: ESP_EIO, ESP_EBROKER (a delivery failed for good, of this record or of an earlier one),
+ *         ESP_EDATA (likewise, for its size: a restart mends nothing).
  */
 enum esp_status esp_log_append(struct esp_log_writer *writer, int32_t partition,
                                struct esp_bytes key, struct esp_bytes value, int64_t log_time_us,
                                struct esp_error *err);
 
 /* Returns when everything appended is acknowledged (kafka) or written and fsynced as whole blocks
- * (files). Errors: ESP_EIO, ESP_EBROKER (also when timeout_us passed). */
+ * (files). Errors: ESP_EIO, ESP_EBROKER (also when timeout_us passed), ESP_EDATA (as of append). */
 enum esp_status esp_log_flush(struct esp_log_writer *writer, int64_t timeout_us,
                               struct esp_error *err);
 

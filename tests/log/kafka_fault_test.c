@@ -263,6 +263,78 @@ static void test_full_queue(struct scene *scene, gconstpointer more)
     test_read_release(&read);
 }
 
+/* Past librdkafka's own limit of 1 MB, and far below ours: the broker is asked. */
+static void test_large_record(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    struct esp_log_writer *writer = test_kafka_writer(scene->log, "t");
+    char *large = g_strnfill(3 << 20, 'b');
+    test_produce(writer, 0, NULL, large, ESP_TIME_NONE);
+    flush(writer);
+    esp_log_writer_free(writer);
+    g_free(large);
+}
+
+/* The broker refuses a record for its size: the line says what to raise, and no restart helps. */
+static void test_too_large_for_broker(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    struct esp_log_writer *writer = test_kafka_writer(scene->log, "t");
+    rd_kafka_mock_push_request_errors(scene->cluster, PRODUCE, 1,
+                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    test_produce(writer, 0, "key", "value", ESP_TIME_NONE);
+    struct esp_error err = {0};
+    g_assert_cmpint(esp_log_flush(writer, TIMEOUT, &err), ==, ESP_EDATA);
+    g_assert_cmpstr(err.text, ==,
+                    "t: a record was not delivered: the broker refuses its 8 bytes, or the batch "
+                    "they came in, as too large; raise the topic's max.message.bytes");
+    esp_log_writer_free(writer);
+}
+
+/* The user's own limit refuses it. */
+static void test_too_large_for_user(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    struct esp_log_writer *writer = test_kafka_writer(scene->log, "t");
+    char *large = g_strnfill(2000, 'b');
+    struct esp_error err = {0};
+    g_assert_cmpint(
+        esp_log_append(writer, 0, esp_bytes(NULL, 0), esp_bytes_of(large), ESP_TIME_NONE, &err), ==,
+        ESP_EDATA);
+    g_assert_cmpstr(err.text, ==,
+                    "t: a record was not delivered: its 2000 bytes are too many; raise "
+                    "message.max.bytes in [kafka]");
+    esp_log_writer_free(writer);
+    g_free(large);
+}
+
+static const char *const small_messages[] = {"message.max.bytes", "1000", NULL};
+
+/* librdkafka logs while it makes a handle: here that it has a cluster of its own, and that a
+ * property is deprecated. Opening a writer holds a lock meanwhile, which reports may not want. */
+static void test_logs_while_opening(void)
+{
+    static const char *const more[] = {"test.mock.num.brokers",
+                                       "1",
+                                       "allow.auto.create.topics",
+                                       "true",
+                                       "reconnect.backoff.jitter.ms",
+                                       "500",
+                                       NULL};
+    struct test_reports reports;
+    test_reports_init(&reports);
+    struct esp_log *log = test_kafka_open("127.0.0.1:1", more, &reports);
+    struct esp_log_writer *writer = test_kafka_writer(log, "t");
+    if (writer != NULL) {
+        test_produce(writer, 0, NULL, "record", ESP_TIME_NONE);
+        flush(writer);
+    }
+    g_assert_true(test_reports_have(&reports, "reconnect.backoff.jitter.ms"));
+    esp_log_writer_free(writer);
+    esp_log_free(log);
+    test_reports_release(&reports);
+}
+
 static const char *const small_queue[] = {"queue.buffering.max.messages", "100", NULL};
 
 struct config_row {
@@ -331,6 +403,9 @@ int main(int argc, char **argv)
         {"/faults/a flush keeps its time", test_flush_in_time, NULL},
         {"/faults/freed with records under way", test_free_unflushed, NULL},
         {"/faults/a full queue slows the writer", test_full_queue, small_queue},
+        {"/faults/a large record is the broker's to refuse", test_large_record, NULL},
+        {"/faults/a record is too large for the broker", test_too_large_for_broker, NULL},
+        {"/faults/a record is too large for the user", test_too_large_for_user, small_messages},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
         g_test_add(rows[i].name, struct scene, rows[i].more, set_up, rows[i].run, tear_down);
@@ -338,5 +413,6 @@ int main(int argc, char **argv)
         g_test_add_data_func(config_rows[i].name, &config_rows[i], test_config);
     g_test_add_func("/config/no brokers are named", test_no_brokers_named);
     g_test_add_func("/config/nobody is there", test_nobody_there);
+    g_test_add_func("/config/librdkafka logs while a writer is opened", test_logs_while_opening);
     return g_test_run();
 }

@@ -358,12 +358,12 @@ static void test_sticky_failure(struct fixture *fixture, gconstpointer unused)
     char *big = g_strnfill(100000, 'b');
     struct esp_error err = {0};
     test_produce(writer, 0, NULL, big, ESP_TIME_NONE);
-    g_assert_cmpint(esp_log_flush(writer, TIMEOUT, &err), ==, ESP_EBROKER);
-    g_assert_nonnull(strstr(err.text, "was not delivered"));
+    g_assert_cmpint(esp_log_flush(writer, TIMEOUT, &err), ==, ESP_EDATA);
+    g_assert_nonnull(strstr(err.text, "refuses its 100000 bytes"));
     err = (struct esp_error){0};
     g_assert_cmpint(
         esp_log_append(writer, 0, esp_bytes(NULL, 0), esp_bytes_of("small"), ESP_TIME_NONE, &err),
-        ==, ESP_EBROKER);
+        ==, ESP_EDATA);
     g_assert_nonnull(strstr(err.text, "was not delivered"));
     esp_log_writer_free(writer);
     g_free(big);
