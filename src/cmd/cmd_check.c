@@ -3,6 +3,7 @@
  * it; with --create-topics it makes the outputs that are missing.
  */
 #include <argp.h>
+#include <errno.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -229,9 +230,10 @@ int cmd_check(int argc, char **argv)
     struct inputs inputs = {0};
     struct esp_error err = {0};
     enum esp_status status = check_all(&config, &inputs, &arguments, &err);
-    fflush(stdout);
     if (status == ESP_OK)
         puts("ready");
+    if (fflush(stdout) != 0)
+        esp_fail(&err, ESP_EIO, "standard output cannot be written: %s", strerror(errno));
     int code = exit_with(&err);
     inputs_release(&inputs);
     config_release(&config);

@@ -4,9 +4,12 @@
  */
 #include <argp.h>
 #include <cblas.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "cmd/command.h"
 #include "cmd/display.h"
@@ -108,11 +111,13 @@ static void train_release(struct train *train)
 }
 
 /* A broker that is away when the run starts is waited for, as one that goes away later is. */
-static enum esp_status find_topics(struct train *train, struct esp_error *err)
+static enum esp_status wait_for_broker(struct train *train,
+                                       enum esp_status (*ask)(struct train *, struct esp_error *),
+                                       struct esp_error *err)
 {
     for (;;) {
         struct esp_error why = {0};
-        enum esp_status status = inputs_find_topics(&train->inputs, broker_patience_us, &why);
+        enum esp_status status = ask(train, &why);
         if (status == ESP_OK)
             return ESP_OK;
         if (status != ESP_EBROKER || stop_asked())
@@ -120,18 +125,28 @@ static enum esp_status find_topics(struct train *train, struct esp_error *err)
     }
 }
 
+static enum esp_status find_topics(struct train *train, struct esp_error *err)
+{
+    return inputs_find_topics(&train->inputs, broker_patience_us, err);
+}
+
+static enum esp_status open_readers(struct train *train, struct esp_error *err)
+{
+    inputs_close_readers(&train->inputs); /* of an attempt that got half way */
+    return inputs_open_readers(&train->inputs, train->arguments->follow, err);
+}
+
 /* What can be wrong with schemas and topics is said before anything is learned. */
 static enum esp_status look_at_inputs(struct train *train, struct esp_error *err)
 {
-    enum esp_status status = find_topics(train, err);
+    enum esp_status status = wait_for_broker(train, find_topics, err);
     for (int kind = 0; status == ESP_OK && kind < ESP_N_EVENT_KINDS; kind++) {
         struct input_peek peek;
         if (train->inputs.kinds[kind].n_partitions > 0 && train->config.options.files_root != NULL)
             status =
                 inputs_peek(&train->inputs, (enum esp_event_kind)kind, PEEK_RECORDS, &peek, err);
     }
-    return status == ESP_OK ? inputs_open_readers(&train->inputs, train->arguments->follow, err)
-                            : status;
+    return status == ESP_OK ? wait_for_broker(train, open_readers, err) : status;
 }
 
 static enum esp_status check_outputs(struct train *train, struct esp_error *err)
@@ -169,9 +184,32 @@ static enum esp_status new_queues(struct train *train, struct esp_error *err)
     return status;
 }
 
+/* What a run writes only at its end must not fail only there. */
+static enum esp_status check_writable(const struct train *train, struct esp_error *err)
+{
+    const char *faults = train->config.options.fault_folder;
+    if (access(faults, W_OK) != 0) {
+        char where[512];
+        return esp_fail(err, ESP_ECONFIG, "%s: cannot be written to: %s; name a folder that can",
+                        config_place(&train->config, "output", "faults", where, sizeof where),
+                        strerror(errno));
+    }
+    const char *path = train->arguments->summary_path;
+    FILE *file = path == NULL ? NULL : fopen(path, "a");
+    if (path != NULL && file == NULL)
+        return esp_fail(err, ESP_ECONFIG,
+                        "--summary %s: cannot be written: %s; name a file in a folder that can",
+                        path, strerror(errno));
+    if (file != NULL)
+        fclose(file);
+    return ESP_OK;
+}
+
 static enum esp_status train_build(struct train *train, struct esp_error *err)
 {
     enum esp_status status = load_configuration(&train->config, &train->arguments->common, err);
+    if (status == ESP_OK)
+        status = check_writable(train, err);
     if (status == ESP_OK)
         status = run_init(&train->run, &train->config, err);
     if (status == ESP_OK)
@@ -188,7 +226,7 @@ static enum esp_status train_build(struct train *train, struct esp_error *err)
     if (status == ESP_OK)
         status = look_at_inputs(train, err);
     if (status == ESP_OK)
-        status = check_outputs(train, err);
+        status = wait_for_broker(train, check_outputs, err);
     if (status != ESP_OK)
         return status;
     struct ingest_config ingest = {
@@ -255,6 +293,8 @@ static int train_run(struct train *train)
     display_end(&display);
     display_write(&display, stdout);
     struct esp_error err = train->run.failure;
+    if (fflush(stdout) != 0)
+        esp_fail(&err, ESP_EIO, "standard output cannot be written: %s", strerror(errno));
     if (train->arguments->summary_path != NULL)
         summary_write(train->arguments->summary_path, &train->run, &train->inputs, &train->learning,
                       &err);

@@ -201,6 +201,16 @@ static enum esp_status load_model(struct loader *loader, const char *section, st
                            config->arena, count_and_report, loader, err);
     if (status != ESP_OK)
         return status;
+    for (size_t i = 0; i < config->n_models; i++) {
+        if (strcmp(config->models[i].name, from.name) == 0)
+            problem(loader, section, NULL, "another model is named %s; give each its own name",
+                    from.name);
+    }
+    if (strchr(from.name, '/') != NULL)
+        problem(loader, section, NULL,
+                "a model's name becomes part of file names; leave out the /");
+    if (from.slice % 8 != 0)
+        problem(loader, section, "slice", "is no multiple of 8; write 64, 128 or 256");
     struct esp_model_config *model = &config->models[config->n_models++];
     *model = (struct esp_model_config){
         .name = from.name,
@@ -393,6 +403,31 @@ static enum esp_status find_schemas(struct loader *loader, struct esp_error *err
     return ESP_OK;
 }
 
+/* Every topic has one use: an output that is also an input would feed on itself. */
+static void check_topics(struct loader *loader)
+{
+    const struct options *options = &loader->config->options;
+    const struct {
+        const char *section, *key, *name;
+        bool used;
+    } topics[] = {
+        {"impressions", "topic", options->inputs[ESP_IMPRESSION].topic, true},
+        {"clicks", "topic", options->inputs[ESP_CLICK].topic, true},
+        {"installs", "topic", options->inputs[ESP_INSTALL].topic, loader->config->has_installs},
+        {"output", "late_topic", options->late_topic, true},
+        {"output", "dead_letter_topic", options->dead_letter_topic, true},
+        {"output", "examples_topic", options->examples_topic, options->write_examples},
+    };
+    for (size_t a = 0; a < sizeof topics / sizeof topics[0]; a++) {
+        for (size_t b = a + 1; b < sizeof topics / sizeof topics[0]; b++) {
+            if (topics[a].used && topics[b].used && strcmp(topics[a].name, topics[b].name) == 0)
+                problem(loader, topics[b].section, topics[b].key,
+                        "is [%s] %s too; each use needs a topic of its own", topics[a].section,
+                        topics[a].key);
+        }
+    }
+}
+
 static void check_across(struct loader *loader)
 {
     const struct config *config = loader->config;
@@ -411,15 +446,7 @@ static void check_across(struct loader *loader)
         problem(loader, "join", "idle_lag", "must be less than join.skew");
     if (options->time_min_us >= options->time_max_us)
         problem(loader, "time", "min", "is not before time.max");
-    for (int a = 0; a < ESP_N_EVENT_KINDS; a++) {
-        for (int b = a + 1; b < ESP_N_EVENT_KINDS; b++) {
-            bool both_read = b != ESP_INSTALL || config->has_installs;
-            if (both_read && strcmp(options->inputs[a].topic, options->inputs[b].topic) == 0)
-                problem(loader, b == ESP_CLICK ? "clicks" : "installs", "topic",
-                        "is the topic of [%ss] too; each kind of event needs its own",
-                        esp_event_kind_name((enum esp_event_kind)a));
-        }
-    }
+    check_topics(loader);
     for (size_t i = 0; i < config->n_models; i++) {
         if (config->models[i].setup == ESP_SETUP_ESP && !config->has_installs)
             problem(loader, "installs", "enabled",

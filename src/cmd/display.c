@@ -170,8 +170,9 @@ static void erase(void *context)
 }
 
 /* Lines are cut at the terminal's width: a wrapped one would break the count of lines to erase. */
-static void draw(struct display *display)
+static void draw(void *context)
 {
+    struct display *display = context;
     char *text = NULL;
     size_t size = 0;
     FILE *memory = open_memstream(&text, &size);
@@ -253,7 +254,7 @@ void display_refresh(struct display *display)
     display->shown_us = now_us;
     display->shown_events = view.events;
     if (display->in_place)
-        draw(display);
+        esp_logger_alone(draw, display);
     else
         log_state(display, &view);
 }
@@ -261,7 +262,7 @@ void display_refresh(struct display *display)
 void display_end(struct display *display)
 {
     if (display->in_place) {
-        erase(display);
+        esp_logger_alone(erase, display);
         esp_logger_set_hooks(NULL, NULL, NULL);
     }
     struct view view = take_view(display->run);

@@ -12,7 +12,9 @@
 enum {
     LABELS_A_CALL = 512,
     EXAMPLES_A_BATCH = 2048,
+    BATCH_BYTES = 16 << 20,  /* a batch is handed over early past this much */
     DEAD_SHARE_AFTER = 1000, /* records of a topic before its dead share is judged */
+    DEAD_SHARE_AT_END = 20,  /* the same at the end of a short input */
 };
 static const int64_t publish_every_us = 100 * ESP_MS;
 static const int64_t commit_every_us = 5 * ESP_SECOND;
@@ -180,7 +182,9 @@ static enum esp_status take_labels(struct ingest *ingest, size_t n, struct esp_e
             ingest->batch, label, &sample, esp_decoder_writer(decoder, label->writer), err);
         if (status != ESP_OK)
             return status;
-        if (ingest->batch->n >= EXAMPLES_A_BATCH && !hand_over(ingest))
+        bool full =
+            ingest->batch->n >= EXAMPLES_A_BATCH || ingest->batch->bytes.size >= BATCH_BYTES;
+        if (full && !hand_over(ingest))
             return ESP_OK;
     }
     return ESP_OK;
@@ -296,8 +300,8 @@ static enum esp_status finish(struct ingest *ingest, struct esp_error *err)
     for (int kind = 0; ended && kind < ESP_N_EVENT_KINDS && status == ESP_OK; kind++) {
         struct esp_join_counters counters;
         esp_joiner_counters(ingest->joiner, (enum esp_event_kind)kind, &counters);
-        if (counters.dead == counters.read) /* a short input of which nothing could be used */
-            status = judge_dead_share(ingest, (enum esp_event_kind)kind, 1, err);
+        uint64_t least = counters.dead == counters.read ? 1 : DEAD_SHARE_AT_END;
+        status = judge_dead_share(ingest, (enum esp_event_kind)kind, least, err);
     }
     if (status == ESP_OK && ended && ingest->run->config->options.at_end == AT_END_CLOSE) {
         status = esp_joiner_close(ingest->joiner, err);
@@ -308,8 +312,6 @@ static enum esp_status finish(struct ingest *ingest, struct esp_error *err)
         status = drain(ingest, err);
     if (status == ESP_OK)
         hand_over(ingest);
-    if (status == ESP_OK)
-        status = outputs_flush(ingest->outputs, err);
     return status;
 }
 
@@ -320,6 +322,10 @@ void *ingest_main(void *context)
     enum esp_status status = read_all(ingest, &err);
     if (status == ESP_OK)
         status = finish(ingest, &err);
+    /* Also when the run failed: the dead letters that made it fail are what the user wants to see.
+     */
+    enum esp_status flushed = outputs_flush(ingest->outputs, &err);
+    status = status != ESP_OK ? status : flushed;
     commit_all(ingest);
     publish(ingest);
     if (status != ESP_OK)

@@ -161,7 +161,7 @@ static enum esp_status finish(struct learning *learning, struct esp_error *err)
         if (status != ESP_OK)
             return status;
     }
-    return outputs_flush(learning->outputs, err);
+    return ESP_OK;
 }
 
 void *learning_main(void *context)
@@ -171,6 +171,8 @@ void *learning_main(void *context)
     enum esp_status status = learn_all(learning, &err);
     if (status == ESP_OK)
         status = finish(learning, &err);
+    enum esp_status flushed = outputs_flush(learning->outputs, &err);
+    status = status != ESP_OK ? status : flushed;
     publish(learning);
     if (status != ESP_OK) {
         run_fail(learning->run, &err);

@@ -138,8 +138,9 @@ const struct esp_setting option_table[] = {
     RANGE("input", "max_record_bytes", SIZE, FIELD(max_record_bytes), "1MiB", 64, 1e9,
           "Larger records are dead letters."),
     RANGE("input", "max_dead_share", REAL, FIELD(max_dead_share), "0.1", 0, 1,
-          "The run stops when more than this share of a topic's records (of the first 1,000 at "
-          "least) cannot be used; 1: never."),
+          "The run stops when more than this share of a topic's records cannot be used, after "
+          "1,000 of "
+          "them, or at the end of an input of at least 20; 1: never."),
 
     RANGE("sample", "holdout", REAL, FIELD(holdout), "0.01", 0, 0.99,
           "Share of impressions that are never trained on, to measure on."),
@@ -151,7 +152,9 @@ const struct esp_setting option_table[] = {
           "Share of unclicked impressions kept (r); the others are never decoded."),
     ROW("sample", "seed", INT, FIELD(negative_seed), "2", "Seed of the negatives' hash."),
     ROW("sample", "weight_field", TEXT, FIELD(weight_field), NULL,
-        "A field with the weight that an impression carries because it was sampled upstream."),
+        "A field with the weight, from 1e-6 to 1e6, that an impression carries because it was "
+        "sampled "
+        "upstream."),
     CHOICE("sample", "correction", FIELD(correction), "weight", "weight|offset",
            "How learning makes up for `negatives`: kept negatives weigh 1/r, or the click logit is "
            "shifted by ln r (less variance). A direct install head always takes weights."),

@@ -12,6 +12,11 @@ enum { ID_TEXT_SIZE = 1024 };
 static const size_t most_record_bytes = (size_t)64 << 20;
 static const int64_t flush_patience_us = 60 * ESP_SECOND;
 
+static bool is_files(const struct outputs *outputs)
+{
+    return outputs->config->options.files_root != NULL;
+}
+
 void outputs_init(struct outputs *outputs, const struct config *config, struct esp_log *log,
                   const struct esp_decoder *impressions)
 {
@@ -22,9 +27,15 @@ void outputs_init(struct outputs *outputs, const struct config *config, struct e
 
 void outputs_release(struct outputs *outputs)
 {
+    if (outputs->config == NULL)
+        return;
     esp_log_writer_free(outputs->late);
     esp_log_writer_free(outputs->dead);
-    esp_log_writer_free(outputs->examples);
+    for (size_t i = 0; i < outputs->n_examples; i++) {
+        if (i == 0 || is_files(outputs)) /* in Kafka all share the first one's */
+            esp_log_writer_free(outputs->examples[i].writer);
+    }
+    free(outputs->examples);
     esp_buf_release(&outputs->key);
     esp_buf_release(&outputs->value);
     *outputs = (struct outputs){0};
@@ -36,11 +47,6 @@ void outputs_topics(const struct config *config, struct output_topic topics[N_OU
     topics[0] = (struct output_topic){options->examples_topic, options->write_examples};
     topics[1] = (struct output_topic){options->late_topic, true};
     topics[2] = (struct output_topic){options->dead_letter_topic, true};
-}
-
-static bool is_files(const struct outputs *outputs)
-{
-    return outputs->config->options.files_root != NULL;
 }
 
 static enum esp_status open_writer(const struct outputs *outputs, const char *topic,
@@ -121,51 +127,75 @@ enum esp_status outputs_write_turned_away(struct outputs *outputs,
 
 /* ---- examples -------------------------------------------------------------------------------- */
 
-/* An example holds its impression as it stood, so another writer schema is another example schema:
- * a new container file. */
-static enum esp_status open_examples(struct outputs *outputs, const struct esp_writer *writer,
-                                     struct esp_error *err)
+static enum esp_status open_example_topic(struct outputs *outputs, struct example_output *output,
+                                          const char *json, struct esp_error *err)
 {
-    if (outputs->example_writer == writer)
+    const char *topic = outputs->config->options.examples_topic;
+    if (outputs->n_examples == 0)
+        return open_writer(outputs, topic, json, &output->writer, err);
+    if (!is_files(outputs)) {
+        output->writer = outputs->examples[0].writer;
         return ESP_OK;
-    if (outputs->examples != NULL) {
-        enum esp_status status = esp_log_flush(outputs->examples, flush_patience_us, err);
-        if (status != ESP_OK)
-            return status;
-        esp_log_writer_free(outputs->examples);
-        outputs->examples = NULL;
     }
+    char name[512];
+    snprintf(name, sizeof name, "%s-%016" PRIx64, topic, output->fingerprint);
+    return open_writer(outputs, name, json, &output->writer, err);
+}
+
+static enum esp_status add_example_output(struct outputs *outputs, const struct esp_writer *writer,
+                                          struct esp_error *err)
+{
+    struct example_output output = {.impressions = writer};
     char *json = NULL;
     enum esp_status status =
-        esp_example_schema(esp_schema_example_json(), esp_writer_json(writer), &json, err);
+        esp_array_grow((void **)&outputs->examples, &outputs->example_capacity,
+                       outputs->n_examples + 1, sizeof *outputs->examples, err);
     if (status == ESP_OK)
-        status = esp_schema_fingerprint(json, strlen(json), &outputs->example_fingerprint, err);
+        status = esp_example_schema(esp_schema_example_json(), esp_writer_json(writer), &json, err);
     if (status == ESP_OK)
-        status = open_writer(outputs, outputs->config->options.examples_topic, json,
-                             &outputs->examples, err);
+        status = esp_schema_fingerprint(json, strlen(json), &output.fingerprint, err);
     if (status == ESP_OK)
-        outputs->example_writer = writer;
+        status = open_example_topic(outputs, &output, json, err);
+    if (status == ESP_OK)
+        outputs->examples[outputs->n_examples++] = output;
     free(json);
     return status;
 }
 
-static enum esp_status example_key(struct outputs *outputs, const char *id, size_t id_size,
-                                   uint8_t stage, struct esp_error *err)
+/* Errors: as esp_log_writer_new(). *out stays valid until the next call. */
+static enum esp_status find_example_output(struct outputs *outputs, const struct esp_writer *writer,
+                                           const struct example_output **out, struct esp_error *err)
 {
-    static const char *const suffixes[] = {"/click", "/install", "/whole"};
-    esp_buf_clear(&outputs->key);
-    enum esp_status status = esp_buf_append(&outputs->key, id, id_size, err);
+    size_t i = 0;
+    while (i < outputs->n_examples && outputs->examples[i].impressions != writer)
+        i++;
+    enum esp_status status =
+        i < outputs->n_examples ? ESP_OK : add_example_output(outputs, writer, err);
     if (status == ESP_OK)
-        status = esp_buf_append(&outputs->key, suffixes[stage], strlen(suffixes[stage]), err);
+        *out = &outputs->examples[i];
     return status;
+}
+
+/* ID/STAGE; an id too long for that is cut and followed by its hash. */
+static enum esp_status example_key(struct outputs *outputs, const struct esp_example *example,
+                                   struct esp_error *err)
+{
+    static const char *const stages[] = {"click", "install", "whole"};
+    char id[ID_TEXT_SIZE], tail[48];
+    size_t n =
+        esp_id_format(example->id, esp_decoder_id_is_number(outputs->impressions), id, sizeof id);
+    if (n == sizeof id - 1)
+        snprintf(tail, sizeof tail, "#%016" PRIx64 "/%s", example->id_hash, stages[example->stage]);
+    else
+        snprintf(tail, sizeof tail, "/%s", stages[example->stage]);
+    esp_buf_clear(&outputs->key);
+    enum esp_status status = esp_buf_append(&outputs->key, id, n, err);
+    return status == ESP_OK ? esp_buf_append(&outputs->key, tail, strlen(tail), err) : status;
 }
 
 enum esp_status outputs_write_example(struct outputs *outputs, const struct esp_example *example,
                                       struct esp_error *err)
 {
-    char id[ID_TEXT_SIZE];
-    size_t id_size =
-        esp_id_format(example->id, esp_decoder_id_is_number(outputs->impressions), id, sizeof id);
     struct esp_example_record record = {
         .impression_id = example->id,
         .impression_time_us = example->impression_us,
@@ -180,25 +210,30 @@ enum esp_status outputs_write_example(struct outputs *outputs, const struct esp_
         .holdout = example->holdout,
         .impression = example->payload,
     };
-    enum esp_status status = open_examples(outputs, example->writer, err);
+    const struct example_output *output = NULL;
+    enum esp_status status = find_example_output(outputs, example->writer, &output, err);
     if (status == ESP_OK)
-        status = example_key(outputs, id, id_size, example->stage, err);
+        status = example_key(outputs, example, err);
     if (status == ESP_OK)
-        status = begin_value(outputs, outputs->example_fingerprint, err);
+        status = begin_value(outputs, output->fingerprint, err);
     if (status == ESP_OK)
         status = esp_encode_example(&outputs->value, &record, err);
-    return status == ESP_OK ? append(outputs, outputs->examples, err) : status;
+    return status == ESP_OK ? append(outputs, output->writer, err) : status;
+}
+
+static enum esp_status flush_writer(struct esp_log_writer *writer, struct esp_error *err)
+{
+    return writer == NULL ? ESP_OK : esp_log_flush(writer, flush_patience_us, err);
 }
 
 enum esp_status outputs_flush(struct outputs *outputs, struct esp_error *err)
 {
-    struct esp_log_writer *writers[] = {outputs->late, outputs->dead, outputs->examples};
-    for (size_t i = 0; i < sizeof writers / sizeof writers[0]; i++) {
-        if (writers[i] == NULL)
-            continue;
-        enum esp_status status = esp_log_flush(writers[i], flush_patience_us, err);
-        if (status != ESP_OK)
-            return status;
+    enum esp_status late = flush_writer(outputs->late, err);
+    enum esp_status dead = flush_writer(outputs->dead, err);
+    enum esp_status status = late != ESP_OK ? late : dead;
+    for (size_t i = 0; i < outputs->n_examples; i++) {
+        enum esp_status one = flush_writer(outputs->examples[i].writer, err);
+        status = status != ESP_OK ? status : one;
     }
-    return ESP_OK;
+    return status;
 }

@@ -13,6 +13,15 @@
 #include "log/log.h"
 #include "sample/example.h"
 
+/* An example holds its impression as it stood, so another schema of impressions is another schema
+ * of examples. In Kafka all go to one topic, told apart by fingerprint; a folder has one schema, so
+ * the first has the topic's own and others TOPIC-FINGERPRINT. */
+struct example_output {
+    const struct esp_writer *impressions; /* borrowed */
+    uint64_t fingerprint;                 /* of the examples' schema */
+    struct esp_log_writer *writer;
+};
+
 /* One thread's outputs; each topic is opened when its first record comes. */
 struct outputs {
     const struct config *config;           /* borrowed */
@@ -20,9 +29,8 @@ struct outputs {
     const struct esp_decoder *impressions; /* borrowed */
     struct esp_log_writer *late, *dead;
     uint64_t dead_letter_fingerprint;
-    struct esp_log_writer *examples;
-    const struct esp_writer *example_writer; /* the impressions' schema that `examples` is for */
-    uint64_t example_fingerprint;
+    struct example_output *examples; /* (n_examples): one a schema of impressions */
+    size_t n_examples, example_capacity;
     struct esp_buf key, value; /* scratch */
 };
 

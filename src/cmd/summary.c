@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,12 @@ static void put_count(json_t *object, const char *key, uint64_t value, bool *ok)
     put(object, key, json_integer((json_int_t)value), ok);
 }
 
+/* null where it is not finite: JSON has no such numbers, and a null says so. */
+static void put_real(json_t *object, const char *key, double value, bool *ok)
+{
+    put(object, key, isfinite(value) ? json_real(value) : json_null(), ok);
+}
+
 static void put_figure(json_t *object, const char *key, const struct esp_figure *figure, bool *ok)
 {
     if (!figure->defined) {
@@ -31,10 +38,10 @@ static void put_figure(json_t *object, const char *key, const struct esp_figure 
         return;
     }
     json_t *value = json_object();
-    put(value, "value", json_real(figure->value), ok);
+    put_real(value, "value", figure->value, ok);
     if (figure->has_interval) {
-        put(value, "low", json_real(figure->low), ok);
-        put(value, "high", json_real(figure->high), ok);
+        put_real(value, "low", figure->low, ok);
+        put_real(value, "high", figure->high, ok);
     }
     put(object, key, value, ok);
 }
@@ -79,7 +86,7 @@ static json_t *task_json(const struct esp_task_report *report, bool *ok)
     json_t *task = json_object();
     put_count(task, "examples", report->examples, ok);
     put_count(task, "positives", report->positives, ok);
-    put(task, "weight", json_real(report->weight), ok);
+    put_real(task, "weight", report->weight, ok);
     put_figure(task, "log_loss", &report->log_loss, ok);
     put_figure(task, "normalised_entropy", &report->normalised_entropy, ok);
     put_figure(task, "calibration", &report->calibration, ok);
@@ -104,10 +111,10 @@ static json_t *sums_json(const struct esp_task_sums *sums, bool *ok)
     json_t *one = json_object();
     put_count(one, "n", sums->n, ok);
     put_count(one, "n_positive", sums->n_positive, ok);
-    put(one, "w", json_real(sums->w), ok);
-    put(one, "wl", json_real(sums->wl), ok);
-    put(one, "wp", json_real(sums->wp), ok);
-    put(one, "wy", json_real(sums->wy), ok);
+    put_real(one, "w", sums->w, ok);
+    put_real(one, "wl", sums->wl, ok);
+    put_real(one, "wp", sums->wp, ok);
+    put_real(one, "wy", sums->wy, ok);
     return one;
 }
 
@@ -168,6 +175,7 @@ static json_t *summary_json(const struct run *run, const struct inputs *inputs,
     const struct ingest_status *ingest = &run->ingest;
     json_t *root = json_object(), *labels = json_object(), *models = json_array();
     put(root, "espalier", json_string(ESP_VERSION), ok);
+    put(root, "stopped", json_boolean(atomic_load(&run->stop)), ok);
     put(root, "kernels", json_string(esp_product_kernels()), ok);
     put(root, "openblas_core", json_string(openblas_get_corename()), ok);
     put_time(root, "watermark", ingest->watermark_us, ok);

@@ -47,6 +47,13 @@ void esp_logger_set_hooks(void (*before)(void *), void (*after)(void *), void *c
     pthread_mutex_unlock(&lock);
 }
 
+void esp_logger_alone(void (*write)(void *), void *context)
+{
+    pthread_mutex_lock(&lock);
+    write(context);
+    pthread_mutex_unlock(&lock);
+}
+
 /* Appends n bytes that must stay together, or cuts the line here. */
 static void put(struct line *line, const char *text, size_t n)
 {

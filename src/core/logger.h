@@ -18,6 +18,10 @@ void esp_logger_set_level(enum esp_level level);
  */
 void esp_logger_set_hooks(void (*before)(void *), void (*after)(void *), void *context);
 
+/* Runs write with the logger's lock held, so that no line lands in the middle of what it writes to
+ * stderr. write must not log. */
+void esp_logger_alone(void (*write)(void *), void *context);
+
 /*
  * One line. message is quoted as needed; the rest are pairs of const char * key and value, ended
  * by NULL: esp_log(ESP_INFO, "model is ready", "model", name, "rows", rows_text, NULL).

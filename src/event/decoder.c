@@ -462,11 +462,14 @@ static enum esp_reject unframe(struct esp_decoder *decoder, struct esp_bytes *by
     return ESP_REJECT_NONE;
 }
 
+/* Beyond these a weight is a mistake upstream, and one such record would ruin a model. */
+static const double least_weight = 1e-6, most_weight = 1e6;
+
 static bool is_weight(const struct esp_value *value)
 {
     double weight = value->type == ESP_VALUE_INT ? (double)value->u.i : value->u.f;
-    return (value->type == ESP_VALUE_INT || value->type == ESP_VALUE_REAL) && isfinite(weight) &&
-           weight > 0;
+    return (value->type == ESP_VALUE_INT || value->type == ESP_VALUE_REAL) &&
+           weight >= least_weight && weight <= most_weight;
 }
 
 static struct esp_bytes id_of(const struct esp_value *value)

@@ -27,18 +27,18 @@ enum esp_event_kind { ESP_IMPRESSION, ESP_CLICK, ESP_INSTALL, ESP_N_EVENT_KINDS 
 const char *esp_event_kind_name(enum esp_event_kind kind);
 
 /* X(name, text for the dead letter). A record is rejected for exactly one reason. */
-#define ESP_REJECT_MAP(X)                                            \
-    X(NONE, "none")                                                  \
-    X(FRAMING, "unknown framing")                                    \
-    X(UNKNOWN_SCHEMA, "unknown schema id")                           \
-    X(MALFORMED, "does not match its schema")                        \
-    X(NO_ID, "no id")                                                \
-    X(NO_TIME, "no event time")                                      \
-    X(TIME_RANGE, "event time outside time.min..time.max")           \
-    X(FUTURE, "event time beyond the record's timestamp")            \
-    X(AHEAD, "event time far beyond its partition")                  \
-    X(BAD_WEIGHT, "upstream weight is not a positive finite number") \
-    X(TOO_LARGE, "record is over the size limit")                    \
+#define ESP_REJECT_MAP(X)                                        \
+    X(NONE, "none")                                              \
+    X(FRAMING, "unknown framing")                                \
+    X(UNKNOWN_SCHEMA, "unknown schema id")                       \
+    X(MALFORMED, "does not match its schema")                    \
+    X(NO_ID, "no id")                                            \
+    X(NO_TIME, "no event time")                                  \
+    X(TIME_RANGE, "event time outside time.min..time.max")       \
+    X(FUTURE, "event time beyond the record's timestamp")        \
+    X(AHEAD, "event time far beyond its partition")              \
+    X(BAD_WEIGHT, "upstream weight is not between 1e-6 and 1e6") \
+    X(TOO_LARGE, "record is over the size limit")                \
     X(TOMBSTONE, "no value")
 
 enum esp_reject {

@@ -79,8 +79,16 @@ static const struct bad_row bad_rows[] = {
     {"too many layers", BASE "[model]\nlayers = 1,1,1,1,1\n",
      "t.ini:6: [model] layers = 1,1,1,1,1: 5 layers; at most 4"},
     {"one topic for two kinds", BASE "[clicks]\ntopic = impressions\n",
-     "t.ini:6: [clicks] topic = impressions: is the topic of [impressions] too; each kind of event "
-     "needs its own"},
+     "t.ini:6: [clicks] topic = impressions: is [impressions] topic too; each use needs a topic of "
+     "its "
+     "own"},
+    {"an output into an input", BASE "[output]\nlate_topic = clicks\n",
+     "t.ini:6: [output] late_topic = clicks: is [clicks] topic too; each use needs a topic of its "
+     "own"},
+    {"two models of one name", BASE "[model]\nwidth = 8\n[model main]\nwidth = 4\n",
+     "t.ini: [model main]: another model is named main; give each its own name"},
+    {"a slice that is no multiple of 8", BASE "[model]\nslice = 20\n",
+     "t.ini:6: [model] slice = 20: is no multiple of 8; write 64, 128 or 256"},
     {"esp without installs", BASE "[installs]\nenabled = off\n[model]\nsetup = esp\n",
      "t.ini:6: [installs] enabled = off: model main (esp) learns installs alone, and there are "
      "none; "
