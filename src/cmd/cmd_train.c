@@ -143,8 +143,8 @@ static enum esp_status look_at_inputs(struct train *train, struct esp_error *err
     for (int kind = 0; status == ESP_OK && kind < ESP_N_EVENT_KINDS; kind++) {
         struct input_peek peek;
         if (train->inputs.kinds[kind].n_partitions > 0 && train->config.options.files_root != NULL)
-            status =
-                inputs_peek(&train->inputs, (enum esp_event_kind)kind, PEEK_RECORDS, &peek, err);
+            status = inputs_peek(&train->inputs, (enum esp_event_kind)kind, PEEK_RECORDS, true,
+                                 &peek, err);
     }
     return status == ESP_OK ? wait_for_broker(train, open_readers, err) : status;
 }

@@ -43,10 +43,17 @@ static bool is_read(const struct config *config, int kind)
     return kind != ESP_INSTALL || config->has_installs;
 }
 
+static void report_unless_quiet(void *context, const struct esp_log_event *event)
+{
+    struct inputs *inputs = context;
+    if (!atomic_load(&inputs->quiet))
+        inputs->report(inputs->report_context, event);
+}
+
 enum esp_status inputs_open(struct inputs *inputs, const struct config *config,
                             esp_log_report *report, void *context, struct esp_error *err)
 {
-    *inputs = (struct inputs){.config = config};
+    *inputs = (struct inputs){.config = config, .report = report, .report_context = context};
     for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
         struct input *input = &inputs->kinds[kind];
         if (!is_read(config, kind))
@@ -61,7 +68,7 @@ enum esp_status inputs_open(struct inputs *inputs, const struct config *config,
             .skip = esp_decoder_framer(input->decoder)->skip,
         };
     }
-    return inputs_open_log(config, report, context, &inputs->log, err);
+    return inputs_open_log(config, report_unless_quiet, inputs, &inputs->log, err);
 }
 
 static enum esp_status missing_topic(const struct config *config, int kind, struct esp_error *err)
@@ -175,10 +182,45 @@ static enum esp_status peek_partition(struct inputs *inputs, int kind, size_t pa
     return status;
 }
 
+/* The features key whose list names this field, as the user wrote it; NULL: none. */
+static const char *feature_key_of(const struct config *config, const char *field)
+{
+    static const char *const keys[] = {"categorical", "numeric", "numeric_log", "buckets",
+                                       "buckets_log"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const struct esp_ini_entry *entry = esp_ini_find(&config->ini, "features", keys[i]);
+        if (entry != NULL && strstr(entry->value, field) != NULL)
+            return keys[i];
+    }
+    return NULL;
+}
+
+/* A refusal is "topic T: ROLE: why \"FIELD\" ...": puts the place of the key that asked for the
+ * field before it. */
+static enum esp_status fail_refused(const struct config *config, enum esp_event_kind kind,
+                                    const char *refusal, struct esp_error *err)
+{
+    char section[32], role[32] = "", field[256] = "", where[512];
+    const char *topic = config->options.inputs[kind].topic;
+    const char *rest = refusal + strlen("topic ") + strlen(topic) + strlen(": ");
+    if (strlen(refusal) > (size_t)(rest - refusal))
+        sscanf(rest, "%31[^:]: no field \"%255[^\"]", role, field);
+    bool is_feature = strcmp(role, "feature") == 0;
+    snprintf(section, sizeof section, "%ss", esp_event_kind_name(kind));
+    const char *key = is_feature ? feature_key_of(config, field)
+                      : strcmp(role, "id") == 0 || strcmp(role, "time") == 0 ? role
+                                                                             : NULL;
+    if (key == NULL)
+        return esp_fail(err, ESP_ESCHEMA, "%s", refusal);
+    config_place(config, is_feature ? "features" : section, key, where, sizeof where);
+    return esp_fail(err, ESP_ESCHEMA, "%s: %s", where, refusal);
+}
+
 enum esp_status inputs_peek(struct inputs *inputs, enum esp_event_kind kind, size_t n_records,
-                            struct input_peek *out, struct esp_error *err)
+                            bool quiet, struct input_peek *out, struct esp_error *err)
 {
     struct input *input = &inputs->kinds[kind];
+    atomic_store(&inputs->quiet, quiet);
     *out = (struct input_peek){.first_us = ESP_TIME_NONE, .last_us = ESP_TIME_NONE};
     enum esp_status status = ESP_OK;
     for (size_t p = 0; p < input->n_partitions && out->n_records < n_records; p++) {
@@ -186,10 +228,11 @@ enum esp_status inputs_peek(struct inputs *inputs, enum esp_event_kind kind, siz
         if (status != ESP_OK)
             return status;
     }
+    atomic_store(&inputs->quiet, false);
     /* A container that lacks a configured field is a configuration error only if no container has
      * it; otherwise it is one damaged file among good ones. */
     if (out->n_records == 0 && input->refusal.status != ESP_OK)
-        return esp_fail(err, ESP_ESCHEMA, "%s", input->refusal.text);
+        return fail_refused(inputs->config, kind, input->refusal.text, err);
     return ESP_OK;
 }
 

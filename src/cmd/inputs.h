@@ -4,6 +4,8 @@
 #ifndef ESP_CMD_INPUTS_H
 #define ESP_CMD_INPUTS_H
 
+#include <stdatomic.h>
+
 #include "cmd/config.h"
 #include "event/event.h"
 #include "log/log.h"
@@ -18,6 +20,9 @@ struct input {
 
 struct inputs {
     const struct config *config;
+    esp_log_report *report; /* and its context: where the log's events go */
+    void *report_context;
+    atomic_bool quiet; /* a peek is under way whose findings the run will report again */
     struct esp_log *log;
     struct input kinds[ESP_N_EVENT_KINDS];
 };
@@ -57,11 +62,12 @@ struct input_peek {
 /*
  * Reads up to n_records of the topic's first partitions and forgets them, so that a schema that
  * lacks a configured field is said before a run begins. Opens and closes readers of its own.
+ * quiet  keeps back what the log reports meanwhile. inputs must not move after inputs_open().
  *
  * Errors: ESP_ESCHEMA (a container's schema lacks a field: the line names it), as read's.
  */
 enum esp_status inputs_peek(struct inputs *inputs, enum esp_event_kind kind, size_t n_records,
-                            struct input_peek *out, struct esp_error *err);
+                            bool quiet, struct input_peek *out, struct esp_error *err);
 
 /* { 0 } and half-open ones are fine. */
 void inputs_release(struct inputs *inputs);

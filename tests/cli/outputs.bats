@@ -92,3 +92,12 @@ END
     run bash -c 'espalier check --config e.ini >/dev/full 2>&1'
     [ "$status" -eq 74 ]
 }
+
+@test "a feature that the schema lacks is one line with file, line, key and the mend" {
+    simulate
+    sed -i 's/user_id/user_idd/' e.ini
+    run --separate-stderr espalier train --config e.ini
+    [ "$status" -eq 64 ]
+    [ "$(wc -l <<<"$stderr")" = 1 ]
+    [[ $stderr == 'espalier: e.ini:6: [features] categorical = '*'no field "user_idd"'*'did you mean user_id?' ]]
+}
