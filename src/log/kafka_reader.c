@@ -299,6 +299,15 @@ static enum esp_status find_bounds(struct kafka_reader *reader, int64_t offset,
     return ESP_OK;
 }
 
+/* A partition's queue outlives its readers: what an earlier one left in it, the end that it saw
+ * among it, must not be taken for this one's. */
+static void drop_leftovers(rd_kafka_queue_t *queue)
+{
+    rd_kafka_message_t *message;
+    while (rd_kafka_consume_batch_queue(queue, 0, &message, 1) == 1)
+        rd_kafka_message_destroy(message);
+}
+
 static enum esp_status assign(struct kafka_reader *reader, int64_t offset, struct esp_error *err)
 {
     rd_kafka_t *consumer = reader->kafka->consumer;
@@ -306,9 +315,11 @@ static enum esp_status assign(struct kafka_reader *reader, int64_t offset, struc
     if (reader->queue == NULL)
         return esp_fail(err, ESP_EBROKER, "%s [%d]: no queue", reader->topic, reader->partition);
     rd_kafka_queue_forward(reader->queue, NULL); /* records come here, not to the handle's queue */
+    drop_leftovers(reader->queue);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    /* Not BEGINNING: a partition that was read before may then start at its old end. */
     rd_kafka_topic_partition_list_add(list, reader->topic, reader->partition)->offset =
-        offset == ESP_OFFSET_EARLIEST ? RD_KAFKA_OFFSET_BEGINNING : offset;
+        offset == ESP_OFFSET_EARLIEST ? reader->stats.next_offset : offset;
     rd_kafka_error_t *error = rd_kafka_incremental_assign(consumer, list);
     rd_kafka_topic_partition_list_destroy(list);
     if (error == NULL) {
