@@ -31,7 +31,7 @@ struct esp_kafka_writer;
 struct esp_kafka_log {
     struct esp_log log;
     rd_kafka_t *consumer;             /* owned */
-    rd_kafka_conf_t *producer_conf;   /* owned; NULL once the producer was made from it */
+    rd_kafka_conf_t *producer_conf;   /* owned; the producer is made from a copy */
     rd_kafka_t *producer;             /* owned; NULL: none yet */
     struct esp_kafka_writer *writers; /* all that were ever made: their messages may outlive them */
     bool resets_offsets;              /* the user set auto.offset.reset */
