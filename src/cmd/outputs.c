@@ -84,7 +84,7 @@ static enum esp_status open_turned_away(struct outputs *outputs, bool late,
     if (*writer != NULL)
         return ESP_OK;
     const struct options *options = &outputs->config->options;
-    const char *json = esp_schema_dead_letter_json();
+    const char *json = esp_own_schema_json(ESP_SCHEMA_DEAD_LETTER);
     enum esp_status status =
         esp_schema_fingerprint(json, strlen(json), &outputs->dead_letter_fingerprint, err);
     if (status != ESP_OK)
@@ -151,7 +151,8 @@ static enum esp_status add_example_output(struct outputs *outputs, const struct 
         esp_array_grow((void **)&outputs->examples, &outputs->example_capacity,
                        outputs->n_examples + 1, sizeof *outputs->examples, err);
     if (status == ESP_OK)
-        status = esp_example_schema(esp_schema_example_json(), esp_writer_json(writer), &json, err);
+        status = esp_example_schema(esp_own_schema_json(ESP_SCHEMA_EXAMPLE),
+                                    esp_writer_json(writer), &json, err);
     if (status == ESP_OK)
         status = esp_schema_fingerprint(json, strlen(json), &output.fingerprint, err);
     if (status == ESP_OK)

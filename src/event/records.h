@@ -1,7 +1,7 @@
 /*
  * records.h - the records that we write ourselves: labelled examples and dead letters.
  *
- * Their schemas are schemas/example.avsc and schemas/dead_letter.avsc; the program carries both.
+ * Their schemas are in schemas/; the program carries them.
  */
 #ifndef ESP_EVENT_RECORDS_H
 #define ESP_EVENT_RECORDS_H
@@ -9,10 +9,19 @@
 #include "event/encode.h"
 #include "event/event.h"
 
-/* The texts of schemas/example.avsc (an envelope: see esp_example_schema()) and
- * schemas/dead_letter.avsc. NUL-terminated, static. */
-const char *esp_schema_example_json(void);
-const char *esp_schema_dead_letter_json(void);
+/* schemas/example.avsc (an envelope: see esp_example_schema()) and so on. */
+enum esp_own_schema {
+    ESP_SCHEMA_EXAMPLE,
+    ESP_SCHEMA_DEAD_LETTER,
+    ESP_SCHEMA_SNAPSHOT_CHUNK,
+    ESP_SCHEMA_SNAPSHOT_MANIFEST,
+    ESP_SCHEMA_SCORE,
+    ESP_SCHEMA_DRIFT,
+    ESP_N_OWN_SCHEMAS
+};
+
+/* The schema's text. NUL-terminated, static. */
+const char *esp_own_schema_json(enum esp_own_schema schema);
 
 /* Symbols of the envelope's enum Stage, in its order. */
 enum esp_example_stage { ESP_EXAMPLE_CLICK, ESP_EXAMPLE_INSTALL, ESP_EXAMPLE_WHOLE };

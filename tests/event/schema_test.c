@@ -108,15 +108,22 @@ static void test_builtin(void)
 {
     static const struct {
         const char *path;
-        const char *(*text)(void);
+        enum esp_own_schema schema;
     } rows[] = {
-        {ESP_SOURCE_DIR "/schemas/example.avsc", esp_schema_example_json},
-        {ESP_SOURCE_DIR "/schemas/dead_letter.avsc", esp_schema_dead_letter_json},
+        {ESP_SOURCE_DIR "/schemas/example.avsc", ESP_SCHEMA_EXAMPLE},
+        {ESP_SOURCE_DIR "/schemas/dead_letter.avsc", ESP_SCHEMA_DEAD_LETTER},
+        {ESP_SOURCE_DIR "/schemas/snapshot_chunk.avsc", ESP_SCHEMA_SNAPSHOT_CHUNK},
+        {ESP_SOURCE_DIR "/schemas/snapshot_manifest.avsc", ESP_SCHEMA_SNAPSHOT_MANIFEST},
+        {ESP_SOURCE_DIR "/schemas/score.avsc", ESP_SCHEMA_SCORE},
+        {ESP_SOURCE_DIR "/schemas/drift.avsc", ESP_SCHEMA_DRIFT},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         char *text = NULL;
         g_assert_true(g_file_get_contents(rows[i].path, &text, NULL, NULL));
-        g_assert_cmpstr(rows[i].text(), ==, text);
+        g_assert_cmpstr(esp_own_schema_json(rows[i].schema), ==, text);
+        uint64_t fingerprint = 0;
+        g_assert_cmpint(esp_schema_fingerprint(text, strlen(text), &fingerprint, NULL), ==, ESP_OK);
+        g_assert_cmpuint(fingerprint, !=, 0);
         g_free(text);
     }
 }
@@ -153,8 +160,9 @@ static void test_example(void)
                                         "weight",        "holdout",    "impression.a", "maturity"};
     struct esp_error err = {0};
     char *json = NULL;
-    g_assert_cmpint(esp_example_schema(esp_schema_example_json(), impression, &json, &err), ==,
-                    ESP_OK);
+    g_assert_cmpint(
+        esp_example_schema(esp_own_schema_json(ESP_SCHEMA_EXAMPLE), impression, &json, &err), ==,
+        ESP_OK);
     g_assert_cmpstr(err.text, ==, "");
     if (g_test_failed())
         return;
@@ -224,8 +232,8 @@ static void test_dead_letter(void)
     esp_buf_init(&buf, 1000);
     g_assert_cmpint(esp_encode_dead_letter(&buf, &record, NULL), ==, ESP_OK);
     struct esp_value values[G_N_ELEMENTS(paths)];
-    read_paths(esp_schema_dead_letter_json(), esp_buf_bytes(&buf), paths, G_N_ELEMENTS(paths),
-               values);
+    read_paths(esp_own_schema_json(ESP_SCHEMA_DEAD_LETTER), esp_buf_bytes(&buf), paths,
+               G_N_ELEMENTS(paths), values);
     g_assert_cmpint(values[0].type, ==, ESP_VALUE_TEXT);
     g_assert_cmpmem(values[2].u.bytes.data, values[2].u.bytes.size, "no id", 5);
     g_assert_cmpmem(values[3].u.bytes.data, values[3].u.bytes.size, "clicks", 6);

@@ -28,7 +28,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ESP_CHECK(6, esp_schema_canonical(again, &twice, &fingerprint, NULL) == ESP_OK);
         ESP_CHECK(7, fingerprint == schema->fingerprint && strcmp(canonical, twice) == 0);
     }
-    if (esp_example_schema(esp_schema_example_json(), schema->json, &example, NULL) == ESP_OK)
+    if (esp_example_schema(esp_own_schema_json(ESP_SCHEMA_EXAMPLE), schema->json, &example, NULL) ==
+        ESP_OK)
         ESP_CHECK(8,
                   esp_schema_fingerprint(example, strlen(example), &fingerprint, NULL) == ESP_OK);
     free(example);
