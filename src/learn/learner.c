@@ -26,6 +26,7 @@
 #include "learn/loss.h"
 #include "learn/progress.h"
 #include "learn/trainer.h"
+#include "model/task_logit.h"
 
 enum { FAULT_PATH_SIZE = 384 };
 
@@ -318,6 +319,21 @@ const struct esp_progress_window *esp_learner_windows(const struct esp_learner *
 {
     *out_n = learner->progress.n_windows;
     return learner->progress.windows;
+}
+
+void esp_learner_parameters(const struct esp_learner *learner, struct esp_parameters *out)
+{
+    const struct esp_trainer *trainer = &learner->trainer;
+    *out = (struct esp_parameters){
+        .network = &trainer->network,
+        .params = trainer->params,
+        .n_learned = trainer->n_learned,
+        .n_steps = trainer->n_steps,
+    };
+    for (size_t t = 0; t < trainer->network.n_towers; t++) {
+        out->tables[t].view = esp_table_view(&trainer->towers[t].table);
+        out->tables[t].n_rows = trainer->towers[t].table.n_begun;
+    }
 }
 
 uint64_t esp_learner_hash(const struct esp_learner *learner)

@@ -17,6 +17,7 @@
 #include "feature/features.h"
 #include "metric/metric.h"
 #include "model/network.h"
+#include "model/parameters.h"
 #include "sample/example.h"
 
 enum esp_optimizer { ESP_ADAGRAD, ESP_SGD, ESP_ADAM };
@@ -131,6 +132,9 @@ void esp_learner_report(const struct esp_learner *learner, struct esp_learner_re
 /* The kept windows, oldest first. Valid until the next take. */
 const struct esp_progress_window *esp_learner_windows(const struct esp_learner *learner,
                                                       size_t *out_n);
+
+/* What was learned, for a snapshot. Valid until the next take or flush. */
+void esp_learner_parameters(const struct esp_learner *learner, struct esp_parameters *out);
 
 /* XXH3 over the dense weights and the rows (sorted by key), optimizer state included. */
 uint64_t esp_learner_hash(const struct esp_learner *learner);

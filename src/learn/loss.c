@@ -2,6 +2,7 @@
 #include "learn/loss.h"
 
 #include "metric/metric.h"
+#include "model/task_logit.h"
 
 #include <math.h>
 

@@ -9,6 +9,7 @@
 #include "learn/progress.h"
 
 #include "core/timespan.h"
+#include "model/task_logit.h"
 
 enum { MAX_AUC_WINDOWS = 512 };
 
@@ -43,17 +44,6 @@ void esp_progress_release(struct esp_progress *progress)
     free(progress->windows);
     free(progress->metrics);
     *progress = (struct esp_progress){0};
-}
-
-double esp_task_logit(const struct esp_setup *setup, enum esp_task task, const float *head_logits)
-{
-    if (task == ESP_TASK_CLICK)
-        return head_logits[ESP_HEAD_CTR];
-    if (task == ESP_TASK_INSTALL_GIVEN_CLICK)
-        return head_logits[ESP_HEAD_CVR];
-    if (setup->has_head[ESP_HEAD_CTCVR])
-        return head_logits[ESP_HEAD_CTCVR];
-    return esp_product_logit(head_logits[ESP_HEAD_CTR], head_logits[ESP_HEAD_CVR]);
 }
 
 /*

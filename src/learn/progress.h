@@ -60,9 +60,6 @@ enum esp_status esp_progress_count(struct esp_progress *progress, const struct e
  */
 void esp_progress_close_windows(struct esp_progress *progress);
 
-/* Logit of a task from the heads' logits; the set-up has the task. */
-double esp_task_logit(const struct esp_setup *setup, enum esp_task task, const float *head_logits);
-
 /* Fills the report's metrics. */
 void esp_progress_report(const struct esp_progress *progress, struct esp_learner_report *out);
 

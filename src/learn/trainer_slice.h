@@ -8,13 +8,6 @@
 enum esp_status esp_tower_rows_reserve(struct esp_tower_rows *tower, size_t n_pairs,
                                        struct esp_error *err);
 
-/* Rows computed for n rows of a slice: a multiple of 8, of which the last are zeros. A row's result
- * does not depend on how many others there are, and zero rows add nothing to a gradient. */
-static inline size_t esp_slice_rows(size_t n)
-{
-    return (n + 7) / 8 * 8;
-}
-
 /*
  * Gathers and runs all towers for rows [first, first + n) of the features, n <= S; the activations
  * stay in the worker's workspace.

@@ -96,20 +96,13 @@ static enum esp_status resolve(struct esp_tower_rows *tower, const struct esp_ro
 void esp_slice_forward(struct esp_trainer *trainer, const struct esp_feature_batch *features,
                        size_t first, size_t n, size_t worker, float *logits)
 {
-    const struct esp_network *network = &trainer->network;
-    size_t S = esp_slice_rows(n);
-    for (size_t t = 0; t < network->n_towers; t++) {
-        const struct esp_tower *tower = &network->towers[t];
-        struct esp_activations *y = &trainer->workspaces[worker].y[t];
-        struct esp_table_view view = esp_table_view(&trainer->towers[t].table);
-        esp_forward_gather(network, &view, features, trainer->towers[t].rows, first, n, S, y->x);
-        esp_forward_tower(tower, &trainer->weights, S, y);
-        for (size_t h = 0; h < ESP_N_HEADS; h++) {
-            const float *column = y->head[h][tower->n_head - 1];
-            for (size_t i = 0; tower->has_head[h] && i < n; i++)
-                logits[(first + i) * ESP_N_HEADS + h] = column[i * esp_stride(1)];
-        }
+    struct esp_forward_model model = {&trainer->network, trainer->weights, {{0}}};
+    const uint32_t *rows[ESP_MAX_TOWERS] = {NULL};
+    for (size_t t = 0; t < trainer->network.n_towers; t++) {
+        model.tables[t] = esp_table_view(&trainer->towers[t].table);
+        rows[t] = trainer->towers[t].rows;
     }
+    esp_forward_slice(&model, features, rows, first, n, trainer->workspaces[worker].y, logits);
 }
 
 /* The rows' losses and the derivatives of the towers' logits. */

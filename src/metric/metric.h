@@ -26,9 +26,6 @@ double esp_log_loss(double logit, bool y);
 /* sigmoid(a), without overflow. */
 double esp_sigmoid(double logit);
 
-/* The logit of a product of two probabilities given as finite logits: docs/design.md, section 5. */
-double esp_product_logit(double a, double b);
-
 enum {
     ESP_AUC_BINS = 4096,         /* of logits in [-16, 16), the outermost take the rest */
     ESP_INTERVAL_MIN_CLASS = 30, /* positives and negatives that any interval needs */

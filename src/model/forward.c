@@ -98,3 +98,21 @@ void esp_forward_tower(const struct esp_tower *tower, const struct esp_weights *
         }
     }
 }
+
+void esp_forward_slice(const struct esp_forward_model *model, const struct esp_feature_batch *batch,
+                       const uint32_t *const rows[ESP_MAX_TOWERS], size_t first, size_t n,
+                       struct esp_activations y[ESP_MAX_TOWERS], float *logits)
+{
+    const struct esp_network *network = model->network;
+    size_t S = esp_slice_rows(n);
+    for (size_t t = 0; t < network->n_towers; t++) {
+        const struct esp_tower *tower = &network->towers[t];
+        esp_forward_gather(network, &model->tables[t], batch, rows[t], first, n, S, y[t].x);
+        esp_forward_tower(tower, &model->weights, S, &y[t]);
+        for (size_t h = 0; h < ESP_N_HEADS; h++) {
+            const float *column = y[t].head[h][tower->n_head - 1];
+            for (size_t i = 0; tower->has_head[h] && i < n; i++)
+                logits[(first + i) * ESP_N_HEADS + h] = column[i * esp_stride(1)];
+        }
+    }
+}

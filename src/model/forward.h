@@ -40,4 +40,30 @@ void esp_forward_gather(const struct esp_network *network, const struct esp_tabl
 void esp_forward_tower(const struct esp_tower *tower, const struct esp_weights *weights, size_t S,
                        struct esp_activations *activations);
 
+/* A model as it is read, live or mapped. Borrows everything. */
+struct esp_forward_model {
+    const struct esp_network *network;
+    struct esp_weights weights;
+    struct esp_table_view tables[ESP_MAX_TOWERS]; /* of the network's towers */
+};
+
+/* Rows computed for n rows of a slice: a multiple of 8, of which the last are zeros. A row's result
+ * does not depend on how many others there are, and zero rows add nothing to a gradient. */
+static inline size_t esp_slice_rows(size_t n)
+{
+    return (n + 7) / 8 * 8;
+}
+
+/*
+ * Gathers and runs all towers for rows [first, first + n) of the batch.
+ *
+ * rows    by tower, the row of every pair of the batch: esp_table_resolve()
+ * y       by tower, carved for at least esp_slice_rows(n) rows
+ * logits  (n_rows of the batch, ESP_N_HEADS); of rows first to first + n the heads of the set-up
+ *         are written
+ */
+void esp_forward_slice(const struct esp_forward_model *model, const struct esp_feature_batch *batch,
+                       const uint32_t *const rows[ESP_MAX_TOWERS], size_t first, size_t n,
+                       struct esp_activations y[ESP_MAX_TOWERS], float *logits);
+
 #endif

@@ -64,23 +64,6 @@ static void test_softplus(void)
     }
 }
 
-/* -ln of both sides of sigmoid(c) = sigmoid(a) sigmoid(b), which underflow in no corner. */
-static void test_product(void)
-{
-    for (double a = -60; a <= 60; a += 0.75) {
-        for (double b = -60; b <= 60; b += 0.75) {
-            double c = esp_product_logit(a, b);
-            assert_close(esp_log_loss(c, true), esp_log_loss(a, true) + esp_log_loss(b, true),
-                         2e-14, 0);
-            g_assert_true(c == esp_product_logit(b, a) && c <= fmin(a, b));
-        }
-    }
-    assert_close(esp_product_logit(0, 0), -1.0986122886681098, 1e-15, 0); /* 1/4: -ln 3 */
-    assert_close(esp_product_logit(-800, -800), -1600, 1e-15, 0);
-    assert_close(esp_product_logit(800, 800), 800 - LN2, 1e-15, 0);
-    assert_close(esp_product_logit(800, -3), -3, 1e-15, 0);
-}
-
 /* ---- figures ---- */
 
 /*
@@ -305,7 +288,6 @@ int main(int argc, char **argv)
     test_start(&argc, &argv);
     g_test_add_func("/metric/a logit's loss and probability do not overflow", test_logits);
     g_test_add_func("/metric/the loss keeps its digits however small", test_softplus);
-    g_test_add_func("/metric/a product's logit is right in every corner", test_product);
     g_test_add_func("/metric/four examples, worked by hand", test_by_hand);
     for (size_t i = 0; i < G_N_ELEMENTS(null_rows); i++) {
         char *path = g_strdup_printf("/metric/null/%s", null_rows[i].name);
