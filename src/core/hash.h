@@ -12,6 +12,14 @@
 /* XXH3, 64 bits, seed 0. Fixed for ever: keys on disk and on the wire are made with it. */
 uint64_t esp_hash(struct esp_bytes bytes);
 
+/* The same hash of bytes that come in pieces. NULL from new: out of memory. */
+struct esp_hasher;
+struct esp_hasher *esp_hasher_new(void);
+void esp_hasher_free(struct esp_hasher *hasher);
+void esp_hasher_reset(struct esp_hasher *hasher);
+void esp_hasher_add(struct esp_hasher *hasher, const void *data, size_t size);
+uint64_t esp_hasher_value(const struct esp_hasher *hasher);
+
 /* One domain a use, so that no two uses see the same number for the same key. Values are fixed. */
 enum esp_hash_domain {
     ESP_DOMAIN_HOLDOUT = 1,

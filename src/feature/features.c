@@ -424,6 +424,24 @@ uint64_t esp_feature_default_key(const char *name)
 
 /* ---- statistics out and in ---- */
 
+void esp_features_statistics(const struct esp_features *features, size_t i,
+                             struct esp_feature_statistics *out)
+{
+    const struct feature *feature = &features->list[i];
+    *out = (struct esp_feature_statistics){0};
+    if (feature->bucket_keys == NULL) {
+        const struct esp_standard *standard = standard_of(features, feature);
+        out->count = standard->count;
+        out->mean = standard->mean;
+        out->deviation = esp_standard_deviation(standard);
+        return;
+    }
+    const struct esp_quantiles *quantiles = quantiles_of(features, feature);
+    out->has_buckets = esp_quantiles_ready(quantiles);
+    out->n_bounds = quantiles->n_bounds;
+    out->bounds = quantiles->values;
+}
+
 uint64_t esp_features_hash(const struct esp_features *features)
 {
     return esp_hash(esp_features_state(features));

@@ -98,6 +98,19 @@ uint64_t esp_feature_cross_key(const char *name, uint64_t key_a, uint64_t key_b)
 /* The key of feature's default row: read where a key has no row of its own. */
 uint64_t esp_feature_default_key(const char *name);
 
+/* What a numeric feature has learned about its numbers, for people and other programs. */
+struct esp_feature_statistics {
+    uint64_t count;         /* STANDARDISED: numbers seen */
+    double mean, deviation; /* STANDARDISED: of the population; deviation 0: the coefficient is 0 */
+    bool has_buckets;       /* BUCKETS: bounds were made; before, numbers have the value row */
+    size_t n_bounds;        /* BUCKETS */
+    const double *bounds;   /* (n_bounds) ascending, borrowed as esp_features_state() */
+};
+
+/* Of a numeric feature of the list. */
+void esp_features_statistics(const struct esp_features *features, size_t feature,
+                             struct esp_feature_statistics *out);
+
 /* A hash of list and statistics; equal after equal rows. */
 uint64_t esp_features_hash(const struct esp_features *features);
 

@@ -20,7 +20,7 @@ static double clamp(double x, double low, double high)
 }
 
 /* 0: none yet. */
-static double deviation(const struct esp_standard *standard)
+double esp_standard_deviation(const struct esp_standard *standard)
 {
     if (standard->count < ESP_STANDARD_WARM_UP)
         return 0;
@@ -30,7 +30,7 @@ static double deviation(const struct esp_standard *standard)
 
 double esp_standard_score(const struct esp_standard *standard, double x)
 {
-    double sd = deviation(standard);
+    double sd = esp_standard_deviation(standard);
     if (sd == 0)
         return 0;
     x = clamp(x, -LARGEST, LARGEST);
@@ -39,7 +39,7 @@ double esp_standard_score(const struct esp_standard *standard, double x)
 
 void esp_standard_learn(struct esp_standard *standard, double x)
 {
-    double sd = deviation(standard);
+    double sd = esp_standard_deviation(standard);
     x = clamp(x, -LARGEST, LARGEST);
     if (sd > 0)
         x = clamp(x, standard->mean - ESP_STANDARD_CLIP * sd,

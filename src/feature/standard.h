@@ -21,6 +21,9 @@ struct esp_standard {
     double m2; /* sum of squared distances from the mean */
 };
 
+/* Of the population; 0 where scores are 0 for want of one: while warming up, and of a constant. */
+double esp_standard_deviation(const struct esp_standard *standard);
+
 /* (x - mean) / deviation, clipped; 0 while warming up and where the deviation is none. */
 double esp_standard_score(const struct esp_standard *standard, double x);
 

@@ -1,0 +1,296 @@
+/*
+ * snapshot_write.c - see snapshot_write.h.
+ *
+ * DESIGN  The data section is streamed first, at the offset where the head will end, and hashed on
+ * the way; the head, whose length does not depend on the checksum, is written last.
+ */
+#include "snapshot/snapshot_write.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/hash.h"
+
+enum { BUFFER_BYTES = 1 << 20 };
+
+/* One file on its way. */
+struct output {
+    char *path; /* the temporary one */
+    int fd;
+    uint64_t at; /* bytes written to the data section */
+    uint64_t data_offset;
+    struct esp_hasher *hasher;
+    uint8_t *buffer; /* (BUFFER_BYTES) */
+    size_t n;        /* bytes in it */
+};
+
+static enum esp_status write_at(const struct output *output, uint64_t offset, const void *data,
+                                size_t size, struct esp_error *err)
+{
+    const uint8_t *bytes = data;
+    while (size > 0) {
+        ssize_t n = pwrite(output->fd, bytes, size, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return esp_fail(err, ESP_EIO, "%s: cannot be written: %s", output->path,
+                            n < 0 ? strerror(errno) : "no space");
+        bytes += n;
+        offset += (uint64_t)n;
+        size -= (size_t)n;
+    }
+    return ESP_OK;
+}
+
+static enum esp_status flush(struct output *output, struct esp_error *err)
+{
+    esp_hasher_add(output->hasher, output->buffer, output->n);
+    enum esp_status status =
+        write_at(output, output->data_offset + output->at, output->buffer, output->n, err);
+    output->at += output->n;
+    output->n = 0;
+    return status;
+}
+
+/* Room for up to `want` bytes in the buffer: *out_size of them at the returned place. */
+static enum esp_status reserve(struct output *output, size_t want, uint8_t **out, size_t *out_size,
+                               struct esp_error *err)
+{
+    enum esp_status status = output->n == BUFFER_BYTES ? flush(output, err) : ESP_OK;
+    size_t left = BUFFER_BYTES - output->n;
+    *out = output->buffer + output->n;
+    *out_size = want < left ? want : left;
+    return status;
+}
+
+static enum esp_status put(struct output *output, const void *data, size_t size,
+                           struct esp_error *err)
+{
+    const uint8_t *bytes = data;
+    while (size > 0) {
+        uint8_t *place;
+        size_t n;
+        enum esp_status status = reserve(output, size, &place, &n, err);
+        if (status != ESP_OK)
+            return status;
+        memcpy(place, bytes, n);
+        output->n += n;
+        bytes += n;
+        size -= n;
+    }
+    return ESP_OK;
+}
+
+/* The upper half of a float, rounded to nearest, ties to even; NaNs stay NaNs. */
+static uint16_t to_bf16(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if (value != value)
+        return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static enum esp_status put_row(struct output *output, const float *row, size_t D,
+                               enum esp_dtype dtype, struct esp_error *err)
+{
+    if (dtype == ESP_DTYPE_F32)
+        return put(output, row, D * sizeof *row, err);
+    uint16_t halves[64];
+    enum esp_status status = ESP_OK;
+    for (size_t d = 0; status == ESP_OK && d < D; d += 64) {
+        size_t n = D - d < 64 ? D - d : 64;
+        for (size_t i = 0; i < n; i++)
+            halves[i] = to_bf16(row[d + i]);
+        status = put(output, halves, n * sizeof *halves, err);
+    }
+    return status;
+}
+
+/* ---- what stands where ----------------------------------------------------------------------- */
+
+/* A tensor with what fills it: contiguous bytes, or the rows of a table. */
+struct content {
+    const void *bytes;
+    const struct esp_parameter_table *rows; /* not NULL: rows */
+};
+
+struct plan {
+    struct esp_file_layout layout;
+    struct content contents[ESP_MAX_TENSORS + 3 * ESP_MAX_TOWERS + 1]; /* of tensors but pads */
+    size_t n;
+};
+
+static enum esp_status plan_add(struct plan *plan, const char *name, enum esp_dtype dtype,
+                                size_t n_dims, const uint64_t *shape, struct content content,
+                                struct esp_error *err)
+{
+    plan->contents[plan->n++] = content;
+    return esp_file_layout_add(&plan->layout, name, dtype, n_dims, shape, NULL, err);
+}
+
+static enum esp_status plan_dense(struct plan *plan, const struct esp_parameters *parameters,
+                                  struct esp_error *err)
+{
+    const struct esp_network *network = parameters->network;
+    for (size_t i = 0; i < network->n_tensors; i++) {
+        const struct esp_tensor *tensor = &network->tensors[i];
+        uint64_t shape[2] = {tensor->n_rows, tensor->n_cols};
+        enum esp_status status =
+            plan_add(plan, tensor->name, ESP_DTYPE_F32, tensor->n_cols == 0 ? 1 : 2, shape,
+                     (struct content){parameters->params + tensor->offset, NULL}, err);
+        if (status != ESP_OK)
+            return status;
+    }
+    return ESP_OK;
+}
+
+static enum esp_status plan_table(struct plan *plan, const struct esp_parameters *parameters,
+                                  size_t t, enum esp_dtype row_dtype, struct esp_error *err)
+{
+    const struct esp_parameter_table *table = &parameters->tables[t];
+    uint64_t capacity = table->view.mask + 1;
+    uint64_t shape[2] = {table->n_rows, parameters->network->width};
+    char name[ESP_FILE_TENSOR_NAME_SIZE];
+    snprintf(name, sizeof name, "embedding.%zu.keys", t);
+    enum esp_status status = plan_add(plan, name, ESP_DTYPE_U64, 1, &capacity,
+                                      (struct content){table->view.keys, NULL}, err);
+    snprintf(name, sizeof name, "embedding.%zu.row_of", t);
+    if (status == ESP_OK)
+        status = plan_add(plan, name, ESP_DTYPE_U32, 1, &capacity,
+                          (struct content){table->view.row_of, NULL}, err);
+    snprintf(name, sizeof name, "embedding.%zu.rows", t);
+    if (status == ESP_OK)
+        status = plan_add(plan, name, row_dtype, 2, shape, (struct content){NULL, table}, err);
+    return status;
+}
+
+static enum esp_status make_plan(struct plan *plan, const struct esp_manifest *manifest,
+                                 const struct esp_parameters *parameters, enum esp_dtype row_dtype,
+                                 struct esp_error *err)
+{
+    enum esp_status status = plan_dense(plan, parameters, err);
+    for (size_t t = 0; status == ESP_OK && t < parameters->network->n_towers; t++)
+        status = plan_table(plan, parameters, t, row_dtype, err);
+    struct esp_bytes state = esp_features_state(manifest->statistics);
+    uint64_t n_state = state.size;
+    if (status == ESP_OK)
+        status = plan_add(plan, "features.state", ESP_DTYPE_U8, 1, &n_state,
+                          (struct content){state.data, NULL}, err);
+    return status;
+}
+
+static enum esp_status put_tensor(struct output *output, const struct esp_file_tensor *tensor,
+                                  const struct content *content, struct esp_error *err)
+{
+    if (content->rows == NULL)
+        return put(output, content->bytes, tensor->end - tensor->begin, err);
+    const struct esp_table_view *view = &content->rows->view;
+    enum esp_status status = ESP_OK;
+    for (size_t r = 0; status == ESP_OK && r < content->rows->n_rows; r++)
+        status =
+            put_row(output, view->rows + r * view->stride, tensor->shape[1], tensor->dtype, err);
+    return status;
+}
+
+static enum esp_status put_data(struct output *output, const struct plan *plan,
+                                struct esp_error *err)
+{
+    static const uint8_t zeros[ESP_FILE_ALIGNMENT];
+    size_t next = 0;
+    enum esp_status status = ESP_OK;
+    for (size_t i = 0; status == ESP_OK && i < plan->layout.n; i++) {
+        const struct esp_file_tensor *tensor = &plan->layout.tensors[i];
+        bool is_pad = strncmp(tensor->name, "pad.", 4) == 0;
+        status = is_pad ? put(output, zeros, tensor->end - tensor->begin, err)
+                        : put_tensor(output, tensor, &plan->contents[next++], err);
+    }
+    return status == ESP_OK ? flush(output, err) : status;
+}
+
+/* ---- the file -------------------------------------------------------------------------------- */
+
+/* The head with a checksum, in a buffer. */
+static enum esp_status make_head(const struct plan *plan, const struct esp_manifest *manifest,
+                                 uint64_t checksum, struct esp_buf *out, struct esp_error *err)
+{
+    struct esp_manifest copy = *manifest;
+    char *text = NULL;
+    copy.checksum = checksum;
+    esp_buf_clear(out);
+    enum esp_status status = esp_manifest_write(&copy, &text, err);
+    if (status == ESP_OK)
+        status = esp_file_write_head(&plan->layout, ESP_MANIFEST_KEY, text, out, err);
+    free(text);
+    return status;
+}
+
+static enum esp_status output_open(struct output *output, const char *path, struct esp_error *err)
+{
+    *output = (struct output){.fd = -1};
+    if (asprintf(&output->path, "%s.tmp", path) < 0)
+        output->path = NULL;
+    output->buffer = malloc(BUFFER_BYTES);
+    output->hasher = esp_hasher_new();
+    if (output->path == NULL || output->buffer == NULL || output->hasher == NULL)
+        return esp_fail(err, ESP_ENOMEM, "a snapshot's buffer");
+    output->fd = open(output->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    if (output->fd < 0)
+        return esp_fail(err, ESP_EIO, "%s: cannot be made: %s", output->path, strerror(errno));
+    return ESP_OK;
+}
+
+/* Renames what is whole; removes what is not. */
+static enum esp_status output_close(struct output *output, const char *path, enum esp_status status,
+                                    struct esp_error *err)
+{
+    if (output->fd >= 0 && close(output->fd) != 0 && status == ESP_OK)
+        status = esp_fail(err, ESP_EIO, "%s: cannot be written: %s", output->path, strerror(errno));
+    if (status == ESP_OK && rename(output->path, path) != 0)
+        status = esp_fail(err, ESP_EIO, "%s: cannot be renamed to %s: %s", output->path, path,
+                          strerror(errno));
+    if (status != ESP_OK && output->fd >= 0)
+        unlink(output->path);
+    free(output->path);
+    free(output->buffer);
+    esp_hasher_free(output->hasher);
+    return status;
+}
+
+enum esp_status esp_snapshot_write(const char *path, const struct esp_manifest *manifest,
+                                   const struct esp_parameters *parameters,
+                                   enum esp_dtype row_dtype, uint64_t *out_bytes,
+                                   struct esp_error *err)
+{
+    struct plan plan = {.n = 0};
+    struct output output;
+    struct esp_buf head;
+    esp_buf_init(&head, (size_t)ESP_FILE_MAX_HEADER + 64);
+    enum esp_status status = output_open(&output, path, err);
+    if (status == ESP_OK)
+        status = make_plan(&plan, manifest, parameters, row_dtype, err);
+    if (status == ESP_OK)
+        status = make_head(&plan, manifest, 0, &head, err);
+    output.data_offset = head.size;
+    if (status == ESP_OK)
+        status = put_data(&output, &plan, err);
+    if (status == ESP_OK) {
+        assert(output.at == plan.layout.data_bytes);
+        status = make_head(&plan, manifest, esp_hasher_value(output.hasher), &head, err);
+    }
+    if (status == ESP_OK) {
+        assert(head.size == output.data_offset);
+        status = write_at(&output, 0, head.data, head.size, err);
+    }
+    status = output_close(&output, path, status, err);
+    if (status == ESP_OK && out_bytes != NULL)
+        *out_bytes = head.size + plan.layout.data_bytes;
+    esp_file_layout_release(&plan.layout);
+    esp_buf_release(&head);
+    return status;
+}
