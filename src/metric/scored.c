@@ -9,9 +9,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "core/vectorised.h"
 #include "metric/auc.h"
 #include "metric/figure.h"
+#include "metric/lanes.h"
 
 enum { R = ESP_REPLICATE_BLOCK, N_RUNS = 2 * ESP_AUC_BINS };
 
@@ -160,14 +160,14 @@ out:
 ESP_INLINE void sum_run(const struct sorted *sorted, size_t run, const uint8_t *counts,
                         double sum[R])
 {
-    for (size_t r = 0; r < R; r++)
-        sum[r] = 0;
+    esp_doubles low = {0}, high = {0};
     for (size_t i = sorted->begin[run]; i < sorted->begin[run + 1]; i++) {
         const uint8_t *count = counts + (size_t)sorted->unit[i] * R;
-        double weight = sorted->weight[i];
-        for (size_t r = 0; r < R; r++)
-            sum[r] += weight * count[r];
+        esp_add_weighted(&low, sorted->weight[i], count);
+        esp_add_weighted(&high, sorted->weight[i], count + 8);
     }
+    *(esp_doubles *)sum = low;
+    *(esp_doubles *)(sum + 8) = high;
 }
 
 /* The areas of one block of replicates. */

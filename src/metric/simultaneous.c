@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "core/vectorised.h"
 #include "metric/figure.h"
+#include "metric/lanes.h"
 
 enum { R = ESP_REPLICATE_BLOCK };
 
@@ -46,14 +46,16 @@ static void estimate(struct band *band)
 ESP_VECTORISED static void perturb(const double *d, const double *w, double value,
                                    const uint8_t *counts, size_t U, double sum[R])
 {
-    double total[R] = {0};
+    esp_doubles low = {0}, high = {0};
+    double once = 0; /* sum of the influences: 0 but for rounding */
     for (size_t u = 0; u < U; u++) {
         double e = d[u] - value * w[u];
-        for (size_t r = 0; r < R; r++)
-            total[r] += e * (counts[u * R + r] - 1);
+        once += e;
+        esp_add_weighted(&low, e, counts + u * R);
+        esp_add_weighted(&high, e, counts + u * R + 8);
     }
-    for (size_t r = 0; r < R; r++)
-        sum[r] = total[r];
+    *(esp_doubles *)sum = low - once;
+    *(esp_doubles *)(sum + 8) = high - once;
 }
 
 static void band_task(void *context, size_t block, size_t worker)
