@@ -10,8 +10,13 @@
 /* A figure without an interval; null if it is not finite. */
 struct esp_figure esp_figure_of(double value);
 
-/* True if there are enough positives, negatives and units for intervals. */
-bool esp_sums_have_interval(const struct esp_task_sums *sums);
+/* How many examples, positives and units a figure is made from. */
+struct esp_counts {
+    uint64_t n, n_positive, n_units;
+};
+
+/* True if there are enough positives, negatives and units for an interval. */
+bool esp_counts_suffice(struct esp_counts counts);
 
 /* Counts an example in its unit. Returns its loss times its weight. */
 static inline double esp_unit_add(struct esp_unit *unit, double logit, bool y, double weight)

@@ -79,11 +79,18 @@ void esp_task_sums_add(struct esp_task_sums *sums, const struct esp_unit *unit)
     sums->wwlp += wl * wp;
 }
 
-void esp_paired_sums_add(struct esp_paired_sums *sums, double w, double d)
+void esp_paired_sums_add(struct esp_paired_sums *sums, const struct esp_unit *unit, double d)
 {
+    if (unit->n == 0)
+        return;
+    sums->n += unit->n;
+    sums->n_positive += unit->n_positive;
+    sums->n_units++;
+    sums->w += unit->w;
     sums->d += d;
+    sums->ww += unit->w * unit->w;
+    sums->wd += unit->w * d;
     sums->dd += d * d;
-    sums->wd += w * d;
 }
 
 void esp_task_sums_merge(struct esp_task_sums *sums, const struct esp_task_sums *other)
@@ -109,9 +116,14 @@ void esp_task_sums_merge(struct esp_task_sums *sums, const struct esp_task_sums 
 
 void esp_paired_sums_merge(struct esp_paired_sums *sums, const struct esp_paired_sums *other)
 {
+    sums->n += other->n;
+    sums->n_positive += other->n_positive;
+    sums->n_units += other->n_units;
+    sums->w += other->w;
     sums->d += other->d;
-    sums->dd += other->dd;
+    sums->ww += other->ww;
     sums->wd += other->wd;
+    sums->dd += other->dd;
 }
 
 void esp_task_metric_add(struct esp_task_metric *metric, double logit, bool y, double weight)
@@ -131,10 +143,10 @@ void esp_task_metric_merge(struct esp_task_metric *metric, const struct esp_task
         metric->bins[i] += other->bins[i];
 }
 
-bool esp_sums_have_interval(const struct esp_task_sums *sums)
+bool esp_counts_suffice(struct esp_counts counts)
 {
-    return sums->n_units >= 2 && sums->n_positive >= ESP_INTERVAL_MIN_CLASS &&
-           sums->n - sums->n_positive >= ESP_INTERVAL_MIN_CLASS;
+    return counts.n_units >= 2 && counts.n_positive >= ESP_INTERVAL_MIN_CLASS &&
+           counts.n - counts.n_positive >= ESP_INTERVAL_MIN_CLASS;
 }
 
 struct esp_figure esp_figure_of(double value)
@@ -147,12 +159,12 @@ struct esp_figure esp_figure_of(double value)
 
 /* A figure with the interval that sum d^2 / w^2 gives, if there are enough for one. */
 static struct esp_figure figure_within(double value, double sum_dd, double w,
-                                       const struct esp_task_sums *sums)
+                                       struct esp_counts counts)
 {
     struct esp_figure result = esp_figure_of(value);
-    if (!result.defined || !esp_sums_have_interval(sums))
+    if (!result.defined || !esp_counts_suffice(counts))
         return result;
-    double n = (double)sums->n_units;
+    double n = (double)counts.n_units;
     /* the sums' rounding can take a sum of squares that is nearly 0 below it */
     double deviation = sqrt(fmax(sum_dd, 0) * n / (n - 1)) / w;
     result.has_interval = isfinite(deviation);
@@ -167,7 +179,8 @@ static struct esp_figure figure_within(double value, double sum_dd, double w,
 static struct esp_figure ratio_within(double value, double sum_dd, double w,
                                       const struct esp_task_sums *sums)
 {
-    struct esp_figure result = figure_within(value, sum_dd, w, sums);
+    struct esp_counts counts = {sums->n, sums->n_positive, sums->n_units};
+    struct esp_figure result = figure_within(value, sum_dd, w, counts);
     result.low = fmax(result.low, 0);
     return result;
 }
@@ -218,11 +231,11 @@ void esp_task_metric_report(const struct esp_task_metric *metric, struct esp_tas
     }
 }
 
-struct esp_figure esp_paired_loss(const struct esp_task_sums *sums,
-                                  const struct esp_paired_sums *paired)
+struct esp_figure esp_paired_loss(const struct esp_paired_sums *s)
 {
-    if (sums->n == 0)
+    if (s->n == 0)
         return (struct esp_figure){0};
-    double m = paired->d / sums->w;
-    return figure_within(m, paired->dd - 2 * m * paired->wd + m * m * sums->ww, sums->w, sums);
+    double m = s->d / s->w;
+    struct esp_counts counts = {s->n, s->n_positive, s->n_units};
+    return figure_within(m, s->dd - 2 * m * s->wd + m * m * s->ww, s->w, counts);
 }

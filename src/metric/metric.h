@@ -62,18 +62,21 @@ struct esp_task_sums {
 };
 
 /*
- * The paired part: the same examples under another model or snapshot, the reference. With l0 its
- * loss, a unit's D = sum w (l - l0).
+ * The paired part: examples that another model, snapshot or a logged score has predicted too, the
+ * reference. They may be fewer than the task's. With l0 the reference's loss, a unit's
+ * D = sum w (l - l0). Adds up as esp_task_sums do.
  */
 struct esp_paired_sums {
-    double d, dd, wd; /* sums over units of D, D^2, W D */
+    uint64_t n, n_positive, n_units;
+    double w, d;       /* sums of W, D */
+    double ww, wd, dd; /* sums over units of W^2, W D, D^2 */
 };
 
 /* Adds a unit; one without examples is none. */
 void esp_task_sums_add(struct esp_task_sums *sums, const struct esp_unit *unit);
 
-/* Adds D of a unit whose weight is w. */
-void esp_paired_sums_add(struct esp_paired_sums *sums, double w, double d);
+/* The same with its D; wl, wp and wy of the unit are not read. */
+void esp_paired_sums_add(struct esp_paired_sums *sums, const struct esp_unit *unit, double d);
 
 /* Adds what others gathered: pooling. */
 void esp_task_sums_merge(struct esp_task_sums *sums, const struct esp_task_sums *other);
@@ -123,10 +126,9 @@ void esp_task_metric_report(const struct esp_task_metric *metric, struct esp_tas
 
 /*
  * The mean loss less the reference's, sum D / sum W, with its paired interval: temporal-drift loss,
- * or the difference of two models. sums and paired are of the same examples. Null of no examples;
- * no interval as above. Against itself it is 0 in [0, 0].
+ * or the difference of two models. Null of no examples or where not finite; no interval as above.
+ * Against itself it is 0 in [0, 0].
  */
-struct esp_figure esp_paired_loss(const struct esp_task_sums *sums,
-                                  const struct esp_paired_sums *paired);
+struct esp_figure esp_paired_loss(const struct esp_paired_sums *sums);
 
 #endif

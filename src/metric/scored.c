@@ -53,7 +53,7 @@ enum esp_status esp_scored_sums(const struct esp_units *units, const struct esp_
     if (paired != NULL) {
         *paired = (struct esp_paired_sums){0};
         for (size_t u = 0; u < units->n_units; u++)
-            esp_paired_sums_add(paired, by_unit[u].w, differences[u]);
+            esp_paired_sums_add(paired, &by_unit[u], differences[u]);
     }
 out:
     free(by_unit);
@@ -232,11 +232,10 @@ enum esp_status esp_scored_areas(const struct esp_units *units, const struct esp
     enum esp_status status = sorted_new(units, scored, &sorted, err);
     if (status != ESP_OK)
         return status;
-    struct esp_task_sums classes = {
-        .n = sorted->n, .n_positive = sorted->n_positive, .n_units = has_two_units(sorted) ? 2 : 1};
+    struct esp_counts counts = {sorted->n, sorted->n_positive, has_two_units(sorted) ? 2 : 1};
     if (esp_auc_areas(sorted->bins, &roc.value, &pr.value)) {
         roc.defined = pr.defined = true;
-        if (units->counts != NULL && esp_sums_have_interval(&classes)) {
+        if (units->counts != NULL && esp_counts_suffice(counts)) {
             esp_pool_run(pool, ESP_N_REPLICATE_BLOCKS, areas_task, sorted);
             add_interval(&roc, sorted->roc);
             add_interval(&pr, sorted->pr);

@@ -19,8 +19,9 @@ struct band {
     double max_t[ESP_REPLICATES]; /* the largest |t| over the differences */
 };
 
-/* Values and deviations, from influences e = d - value w. */
-static void estimate(struct band *band)
+/* Values and deviations, from influences e = d - value w. Returns the number of units with weight.
+ */
+static size_t estimate(struct band *band)
 {
     size_t U = band->units->n_units, n = 0;
     for (size_t u = 0; u < U; u++) {
@@ -40,6 +41,7 @@ static void estimate(struct band *band)
         band->value[a] = value;
         band->deviation[a] = n < 2 ? 0 : sqrt(squares * (double)n / (double)(n - 1));
     }
+    return n;
 }
 
 /* sum (R) of influences x (counts - 1) over units, by replicate */
@@ -88,7 +90,7 @@ static void write_figures(const struct band *band, double critical, struct esp_f
     }
 }
 
-enum esp_status esp_simultaneous(const struct esp_units *units, const struct esp_task_sums *sums,
+enum esp_status esp_simultaneous(const struct esp_units *units, const struct esp_paired_sums *sums,
                                  const double *w, const double *d, size_t A, struct esp_pool *pool,
                                  struct esp_figure *out, double *critical, struct esp_error *err)
 {
@@ -103,8 +105,9 @@ enum esp_status esp_simultaneous(const struct esp_units *units, const struct esp
         status = esp_fail(err, ESP_ENOMEM, "out of memory for intervals of %zu differences", A);
         goto out;
     }
-    estimate(&band);
-    if (units->n_units >= 2 && esp_sums_have_interval(sums)) {
+    size_t n_units = estimate(&band);
+    struct esp_counts counts = {sums->n, sums->n_positive, sums->n_units};
+    if (n_units >= 2 && esp_counts_suffice(counts)) {
         esp_pool_run(pool, ESP_N_REPLICATE_BLOCKS, band_task, &band);
         quantile = fmax(esp_quantile(band.max_t, ESP_REPLICATES, 0.95), ESP_NORMAL_975);
     }

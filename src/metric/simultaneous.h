@@ -15,7 +15,7 @@
 
 /*
  * units     whose counts are made (esp_units_draw())
- * sums      of the same examples: classes that are too small for an interval leave none
+ * sums      of the same examples, at any age: classes too small for an interval leave none
  * w         (n_units) weight of each unit, 0 where it has no examples
  * d         (A, n_units) differences, sums of w (l - l0) as of esp_scored_by_unit()
  * out       (A) the differences with their intervals; one that is 0 for every unit is 0 in [0, 0]
@@ -23,7 +23,7 @@
  *
  * On failure nothing is written. Errors: ESP_EINVAL (no counts), ESP_ENOMEM.
  */
-enum esp_status esp_simultaneous(const struct esp_units *units, const struct esp_task_sums *sums,
+enum esp_status esp_simultaneous(const struct esp_units *units, const struct esp_paired_sums *sums,
                                  const double *w, const double *d, size_t A, struct esp_pool *pool,
                                  struct esp_figure *out, double *critical, struct esp_error *err);
 
