@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "model/vectorised.h"
+#include "core/vectorised.h"
 
 /* One rule's constants for one step, in the precision of the loops. */
 struct rule {

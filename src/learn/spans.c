@@ -1,7 +1,8 @@
 /* spans.c - see spans.h. */
 #include "learn/spans.h"
 
-#include "model/vectorised.h"
+#include "core/vectorised.h"
+#include "model/network.h"
 
 ESP_VECTORISED void esp_span_add(float *restrict sum, const float *restrict x, size_t n)
 {

@@ -17,21 +17,13 @@ size_t esp_auc_bin(double logit)
 bool esp_auc_areas(const double *bins, double *roc, double *pr)
 {
     const double *negatives = bins, *positives = bins + ESP_AUC_BINS;
-    double w_negative = 0, w_positive = 0, pairs = 0, precision = 0;
-    /* From the highest logit down: w_* are the weights of the bins at or above this one. */
-    for (size_t i = ESP_AUC_BINS; i-- > 0;) {
-        double negative = negatives[i], positive = positives[i];
-        if (negative == 0 && positive == 0)
-            continue;
-        /* a negative here loses against the positives above and ties with those beside it */
-        pairs += negative * (w_positive + positive / 2);
-        w_negative += negative;
-        w_positive += positive;
-        precision += positive * (w_positive / (w_positive + w_negative));
-    }
-    if (!(w_negative > 0) || !(w_positive > 0))
+    struct esp_area area = {0};
+    for (size_t i = ESP_AUC_BINS; i-- > 0;)
+        if (negatives[i] != 0 || positives[i] != 0)
+            esp_area_step(&area, negatives[i], positives[i]);
+    if (!(area.w_negative > 0) || !(area.w_positive > 0))
         return false;
-    *roc = pairs / (w_negative * w_positive);
-    *pr = precision / w_positive;
+    *roc = esp_area_roc(&area);
+    *pr = esp_area_pr(&area);
     return true;
 }

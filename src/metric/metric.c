@@ -1,15 +1,18 @@
 /*
  * metric.c - sums over examples, and the figures and intervals made from them: metric.h.
  *
- * Intervals are linearised (the delta method). A figure f of weighted means is moved by example i
- * by d_i / W, with W = sum w and d_i linear in l_i, p_i, y_i; its variance is estimated by
- * sum d_i^2 / W^2 times n / (n - 1). So sums of squares and products are all that must be kept,
- * and intervals of merged sums are those of all the examples.
+ * Intervals are linearised (the delta method). A figure f of weighted means is moved by unit c by
+ * d_c / W, with W = sum w and d_c linear in the unit's W_c, L_c, P_c, Y_c; its variance is
+ * estimated by sum d_c^2 / W^2 times n / (n - 1), n units: the with-replacement variance of a ratio
+ * under cluster sampling (Cochran 1977, sections 6.4 and 9A; Sarndal et al. 1992, section 5.6). So
+ * sums of squares and products are all that must be kept, and intervals of merged sums are those of
+ * all the examples.
  *
- *   log loss     f = R = sum w l / W        d = w (l - R)
- *   NE           f = R / H(b), b = sum w y / W
- *                                           d = w ((l - R) - f H'(b) (y - b)) / H(b)
- *   calibration  f = C = sum w p / sum w y  d = w (p - C y) W / sum w y
+ *   log loss     f = R = sum L / W         d = L - R W
+ *   NE           f = R / H(b), b = sum Y / W
+ *                                          d = ((L - R W) - f H'(b) (Y - b W)) / H(b)
+ *   calibration  f = C = sum P / sum Y     d = (P - C Y) W / sum Y
+ *   paired loss  f = m = sum D / W         d = D - m W
  *
  * with H(b) = -b ln b - (1 - b) ln(1 - b) and H'(b) = ln((1 - b) / b): the base rate is taken from
  * the same examples, and where it moves NE's numerator and denominator move together.
@@ -22,10 +25,10 @@
 #include <string.h>
 
 #include "metric/auc.h"
+#include "metric/figure.h"
 #include "metric/prediction.h"
 
-#define N_BINS     ((size_t)(2 * ESP_AUC_BINS))
-#define NORMAL_975 1.959963984540054 /* 97.5 % quantile of the normal distribution */
+#define N_BINS ((size_t)(2 * ESP_AUC_BINS))
 
 enum esp_status esp_task_metric_init(struct esp_task_metric *metric, bool with_auc,
                                      struct esp_error *err)
@@ -52,58 +55,101 @@ void esp_task_metric_reset(struct esp_task_metric *metric)
         memset(metric->bins, 0, N_BINS * sizeof *metric->bins);
 }
 
-void esp_task_metric_add(struct esp_task_metric *metric, double logit, bool y, double weight)
+void esp_task_sums_add(struct esp_task_sums *sums, const struct esp_unit *unit)
 {
-    struct esp_task_sums *sums = &metric->sums;
-    struct esp_prediction prediction = esp_predict(logit, y);
-    double wl = weight * prediction.loss, wp = weight * prediction.p, wy = y ? weight : 0;
-    sums->n++;
-    sums->n_positive += y;
-    sums->w += weight;
+    const double w = unit->w, wl = unit->wl, wp = unit->wp, wy = unit->wy;
+    if (unit->n == 0)
+        return;
+    sums->n += unit->n;
+    sums->n_positive += unit->n_positive;
+    sums->n_units++;
+    sums->w += w;
     sums->wl += wl;
     sums->wp += wp;
     sums->wy += wy;
-    sums->ww += weight * weight;
-    sums->wwl += weight * wl;
+    sums->ww += w * w;
+    sums->wwl += w * wl;
     sums->wwll += wl * wl;
-    sums->wwp += weight * wp;
+    sums->wwp += w * wp;
     sums->wwpp += wp * wp;
-    sums->wwy += weight * wy;
+    sums->wwy += w * wy;
     sums->wwyy += wy * wy;
     sums->wwpy += wp * wy;
     sums->wwly += wl * wy;
     sums->wwlp += wl * wp;
+}
+
+void esp_paired_sums_add(struct esp_paired_sums *sums, const struct esp_unit *unit, double d)
+{
+    if (unit->n == 0)
+        return;
+    sums->n += unit->n;
+    sums->n_positive += unit->n_positive;
+    sums->n_units++;
+    sums->w += unit->w;
+    sums->d += d;
+    sums->ww += unit->w * unit->w;
+    sums->wd += unit->w * d;
+    sums->dd += d * d;
+}
+
+void esp_task_sums_merge(struct esp_task_sums *sums, const struct esp_task_sums *other)
+{
+    sums->n += other->n;
+    sums->n_positive += other->n_positive;
+    sums->n_units += other->n_units;
+    sums->w += other->w;
+    sums->wl += other->wl;
+    sums->wp += other->wp;
+    sums->wy += other->wy;
+    sums->ww += other->ww;
+    sums->wwl += other->wwl;
+    sums->wwll += other->wwll;
+    sums->wwp += other->wwp;
+    sums->wwpp += other->wwpp;
+    sums->wwy += other->wwy;
+    sums->wwyy += other->wwyy;
+    sums->wwpy += other->wwpy;
+    sums->wwly += other->wwly;
+    sums->wwlp += other->wwlp;
+}
+
+void esp_paired_sums_merge(struct esp_paired_sums *sums, const struct esp_paired_sums *other)
+{
+    sums->n += other->n;
+    sums->n_positive += other->n_positive;
+    sums->n_units += other->n_units;
+    sums->w += other->w;
+    sums->d += other->d;
+    sums->ww += other->ww;
+    sums->wd += other->wd;
+    sums->dd += other->dd;
+}
+
+void esp_task_metric_add(struct esp_task_metric *metric, double logit, bool y, double weight)
+{
+    struct esp_unit unit = {0};
+    esp_unit_add(&unit, logit, y, weight);
+    esp_task_sums_add(&metric->sums, &unit);
     if (metric->bins != NULL)
         metric->bins[esp_auc_bin(logit) + (y ? ESP_AUC_BINS : 0)] += weight;
 }
 
 void esp_task_metric_merge(struct esp_task_metric *metric, const struct esp_task_metric *other)
 {
-    struct esp_task_sums *to = &metric->sums;
-    const struct esp_task_sums *from = &other->sums;
-    assert(metric->bins == NULL || other->bins != NULL || from->n == 0);
-    to->n += from->n;
-    to->n_positive += from->n_positive;
-    to->w += from->w;
-    to->wl += from->wl;
-    to->wp += from->wp;
-    to->wy += from->wy;
-    to->ww += from->ww;
-    to->wwl += from->wwl;
-    to->wwll += from->wwll;
-    to->wwp += from->wwp;
-    to->wwpp += from->wwpp;
-    to->wwy += from->wwy;
-    to->wwyy += from->wwyy;
-    to->wwpy += from->wwpy;
-    to->wwly += from->wwly;
-    to->wwlp += from->wwlp;
+    assert(metric->bins == NULL || other->bins != NULL || other->sums.n == 0);
+    esp_task_sums_merge(&metric->sums, &other->sums);
     for (size_t i = 0; metric->bins != NULL && other->bins != NULL && i < N_BINS; i++)
         metric->bins[i] += other->bins[i];
 }
 
-/* A figure without an interval; null if it is not finite. */
-static struct esp_figure figure(double value)
+bool esp_counts_suffice(struct esp_counts counts)
+{
+    return counts.n_units >= 2 && counts.n_positive >= ESP_INTERVAL_MIN_CLASS &&
+           counts.n - counts.n_positive >= ESP_INTERVAL_MIN_CLASS;
+}
+
+struct esp_figure esp_figure_of(double value)
 {
     struct esp_figure result = {.defined = isfinite(value)};
     if (result.defined)
@@ -111,32 +157,38 @@ static struct esp_figure figure(double value)
     return result;
 }
 
-/*
- * A figure with the interval that sum d^2 / W^2 gives, if both classes are large enough for one.
- * None of the figures can be negative, so neither is a bound.
- */
+/* A figure with the interval that sum d^2 / w^2 gives, if there are enough for one. */
 static struct esp_figure figure_within(double value, double sum_dd, double w,
-                                       const struct esp_task_sums *sums)
+                                       struct esp_counts counts)
 {
-    struct esp_figure result = figure(value);
-    if (!result.defined || sums->n_positive < ESP_INTERVAL_MIN_CLASS ||
-        sums->n - sums->n_positive < ESP_INTERVAL_MIN_CLASS)
+    struct esp_figure result = esp_figure_of(value);
+    if (!result.defined || !esp_counts_suffice(counts))
         return result;
-    double n = (double)sums->n;
+    double n = (double)counts.n_units;
     /* the sums' rounding can take a sum of squares that is nearly 0 below it */
     double deviation = sqrt(fmax(sum_dd, 0) * n / (n - 1)) / w;
     result.has_interval = isfinite(deviation);
     if (result.has_interval) {
-        result.low = fmax(value - NORMAL_975 * deviation, 0);
-        result.high = value + NORMAL_975 * deviation;
+        result.low = value - ESP_NORMAL_975 * deviation;
+        result.high = value + ESP_NORMAL_975 * deviation;
     }
+    return result;
+}
+
+/* As figure_within() for a figure that cannot be negative: neither is a bound. */
+static struct esp_figure ratio_within(double value, double sum_dd, double w,
+                                      const struct esp_task_sums *sums)
+{
+    struct esp_counts counts = {sums->n, sums->n_positive, sums->n_units};
+    struct esp_figure result = figure_within(value, sum_dd, w, counts);
+    result.low = fmax(result.low, 0);
     return result;
 }
 
 static struct esp_figure log_loss(const struct esp_task_sums *s)
 {
     double r = s->wl / s->w;
-    return figure_within(r, s->wwll - 2 * r * s->wwl + r * r * s->ww, s->w, s);
+    return ratio_within(r, s->wwll - 2 * r * s->wwl + r * r * s->ww, s->w, s);
 }
 
 static struct esp_figure normalised_entropy(const struct esp_task_sums *s)
@@ -144,34 +196,46 @@ static struct esp_figure normalised_entropy(const struct esp_task_sums *s)
     double r = s->wl / s->w, b = s->wy / s->w;
     double entropy = -b * log(b) - (1 - b) * log1p(-b);
     double ne = r / entropy;
-    /* d H(b) / w = l - k y + c */
+    /* d H(b) = L - k Y + c W */
     double k = ne * (log1p(-b) - log(b)), c = k * b - r;
     double sum_dd = s->wwll + k * k * s->wwyy + c * c * s->ww - 2 * k * s->wwly + 2 * c * s->wwl -
                     2 * k * c * s->wwy;
-    return figure_within(ne, sum_dd, s->w * entropy, s);
+    return ratio_within(ne, sum_dd, s->w * entropy, s);
 }
 
 static struct esp_figure calibration(const struct esp_task_sums *s)
 {
     double c = s->wp / s->wy;
-    return figure_within(c, s->wwpp - 2 * c * s->wwpy + c * c * s->wwyy, s->wy, s);
+    return ratio_within(c, s->wwpp - 2 * c * s->wwpy + c * c * s->wwyy, s->wy, s);
 }
 
-void esp_task_metric_report(const struct esp_task_metric *metric, struct esp_task_report *out)
+void esp_task_sums_report(const struct esp_task_sums *sums, struct esp_task_report *out)
 {
-    const struct esp_task_sums *sums = &metric->sums;
-    bool both_classes = sums->n_positive > 0 && sums->n_positive < sums->n;
-    double roc, pr;
     *out = (struct esp_task_report){.examples = sums->n, .positives = sums->n_positive};
     out->weight = sums->w;
     if (sums->n > 0)
         out->log_loss = log_loss(sums);
-    if (both_classes)
+    if (sums->n_positive > 0 && sums->n_positive < sums->n)
         out->normalised_entropy = normalised_entropy(sums);
     if (sums->wy > 0)
         out->calibration = calibration(sums);
+}
+
+void esp_task_metric_report(const struct esp_task_metric *metric, struct esp_task_report *out)
+{
+    double roc, pr;
+    esp_task_sums_report(&metric->sums, out);
     if (metric->bins != NULL && esp_auc_areas(metric->bins, &roc, &pr)) {
-        out->roc_auc = figure(roc);
-        out->pr_auc = figure(pr);
+        out->roc_auc = esp_figure_of(roc);
+        out->pr_auc = esp_figure_of(pr);
     }
+}
+
+struct esp_figure esp_paired_loss(const struct esp_paired_sums *s)
+{
+    if (s->n == 0)
+        return (struct esp_figure){0};
+    double m = s->d / s->w;
+    struct esp_counts counts = {s->n, s->n_positive, s->n_units};
+    return figure_within(m, s->dd - 2 * m * s->wd + m * m * s->ww, s->w, counts);
 }

@@ -26,24 +26,64 @@ double esp_log_loss(double logit, bool y);
 /* sigmoid(a), without overflow. */
 double esp_sigmoid(double logit);
 
+/*
+ * The logit of another's score, a probability, clipped to [1e-7, 1 - 1e-7]; *clipped is set if it
+ * was outside (it is never cleared). A score that is no number is no score: NaN.
+ */
+double esp_logit_of_score(double p, bool *clipped);
+
 enum {
     ESP_AUC_BINS = 4096,         /* of logits in [-16, 16), the outermost take the rest */
     ESP_INTERVAL_MIN_CLASS = 30, /* positives and negatives that any interval needs */
 };
 
 /*
- * What one task gathers over a set of examples. With l the loss, p the prediction, over examples i
- * (here each its own resampling unit; clusters come with drift).
+ * A resampling unit's (cluster's) share of a set of examples: sums over its examples. Intervals
+ * take the units as independent of each other and say nothing of the examples inside one.
  */
-struct esp_task_sums {
-    uint64_t n, n_positive;
-    double w, wl, wp, wy;              /* sums of w, w l, w p, w y */
-    double ww, wwl, wwll;              /* sums of w^2, w^2 l, w^2 l^2: for the loss' interval */
-    double wwp, wwpp, wwy, wwyy, wwpy; /* the same way, for calibration and NE */
-    double wwly, wwlp;
+struct esp_unit {
+    uint64_t n, n_positive; /* examples, and those with y = 1 */
+    double w, wl, wp, wy;   /* sums of w, w l, w p, w y */
 };
 
-/* One task's accumulator: sums and, if it has them, AUC bins. { 0 } is empty. */
+/*
+ * What one task gathers over a set of examples: all that its figures and intervals need. With l the
+ * loss, p the prediction, and for each unit W = sum w, L = sum w l, P = sum w p, Y = sum w y.
+ *
+ * Sums add up: those of two windows, added, are those of all their examples, if no unit is in both.
+ * A unit that is in both counts as two, so pooling takes units as independent between windows.
+ */
+struct esp_task_sums {
+    uint64_t n, n_positive, n_units;
+    double w, wl, wp, wy; /* sums of W, L, P, Y */
+    double ww, wwl, wwll; /* sums over units of W^2, W L, L^2: for the loss' interval */
+    double wwp, wwpp, wwy, wwyy, wwpy; /* W P, P^2, W Y, Y^2, P Y: for calibration and NE */
+    double wwly, wwlp;                 /* L Y, L P */
+};
+
+/*
+ * The paired part: examples that another model, snapshot or a logged score has predicted too, the
+ * reference. They may be fewer than the task's. With l0 the reference's loss, a unit's
+ * D = sum w (l - l0). Adds up as esp_task_sums do.
+ */
+struct esp_paired_sums {
+    uint64_t n, n_positive, n_units;
+    double w, d;       /* sums of W, D */
+    double ww, wd, dd; /* sums over units of W^2, W D, D^2 */
+};
+
+/* Adds a unit; one without examples is none. */
+void esp_task_sums_add(struct esp_task_sums *sums, const struct esp_unit *unit);
+
+/* The same with its D; wl, wp and wy of the unit are not read. */
+void esp_paired_sums_add(struct esp_paired_sums *sums, const struct esp_unit *unit, double d);
+
+/* Adds what others gathered: pooling. */
+void esp_task_sums_merge(struct esp_task_sums *sums, const struct esp_task_sums *other);
+void esp_paired_sums_merge(struct esp_paired_sums *sums, const struct esp_paired_sums *other);
+
+/* One task's accumulator, each example a unit: sums and, if it has them, AUC bins. { 0 } is empty.
+ * Sets of examples with units of their own: scored.h. */
 struct esp_task_metric {
     struct esp_task_sums sums;
     double *bins; /* (2 * ESP_AUC_BINS) weights of negatives, then of positives; NULL: no AUC */
@@ -72,9 +112,23 @@ struct esp_task_report {
 };
 
 /*
- * Intervals are linearised ratios' (log loss, NE, calibration), cut at 0; the AUCs have none here.
- * Of bare sums: wrap them, { .sums = ... }.
+ * Figures of sums: ratios with linearised intervals, cut at 0 (docs/metrics.md). The AUCs are null:
+ * they have no sums.
+ *
+ * Null: everything of no examples; NE of a single class; calibration at sum w y = 0; what is not
+ * finite. No interval: fewer than ESP_INTERVAL_MIN_CLASS positives or negatives, a single unit.
  */
+void esp_task_sums_report(const struct esp_task_sums *sums, struct esp_task_report *out);
+
+/* As esp_task_sums_report(), and the AUCs of the bins, which have no interval here (null without
+ * bins or with a single class). */
 void esp_task_metric_report(const struct esp_task_metric *metric, struct esp_task_report *out);
+
+/*
+ * The mean loss less the reference's, sum D / sum W, with its paired interval: temporal-drift loss,
+ * or the difference of two models. Null of no examples or where not finite; no interval as above.
+ * Against itself it is 0 in [0, 0].
+ */
+struct esp_figure esp_paired_loss(const struct esp_paired_sums *sums);
 
 #endif

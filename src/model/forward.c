@@ -1,7 +1,7 @@
 /* forward.c - gathers embedding rows and runs a tower. See forward.h. */
 #include "model/forward.h"
 
-#include "model/vectorised.h"
+#include "core/vectorised.h"
 
 /* One visit of every array, in order: carving and sizing cannot disagree. memory NULL: size only.
  */

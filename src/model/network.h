@@ -24,6 +24,7 @@ enum {
     ESP_MAX_TENSORS = 2 * ESP_MAX_TOWERS * (ESP_MAX_LAYERS + ESP_N_HEADS * (ESP_MAX_LAYERS + 1)),
     ESP_MAX_LAYER_WIDTH = 4096,
     ESP_MAX_INPUT_WIDTH = 65536, /* F*D */
+    ESP_USUAL_WIDTH = 16,        /* the default D: compiled as a constant where it matters */
     ESP_LAYER_NAME_SIZE = 56,
     ESP_TENSOR_NAME_SIZE = 64,
 };

@@ -64,6 +64,29 @@ static void test_softplus(void)
     }
 }
 
+/* Others' scores: as they are, or clipped and said so. */
+static void test_scores_of_others(void)
+{
+    const struct {
+        double p, clipped_to;
+        bool clipped;
+    } rows[] = {{0.25, 0.25, false}, {1e-7, 1e-7, false},       {1 - 1e-7, 1 - 1e-7, false},
+                {0, 1e-7, true},     {9.9e-8, 1e-7, true},      {-3, 1e-7, true},
+                {1, 1 - 1e-7, true}, {INFINITY, 1 - 1e-7, true}};
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        bool clipped = false;
+        assert_close(esp_sigmoid(esp_logit_of_score(rows[i].p, &clipped)), rows[i].clipped_to,
+                     1e-14, 0);
+        g_assert_cmpint(clipped, ==, rows[i].clipped);
+    }
+    bool clipped = true;
+    esp_logit_of_score(0.5, &clipped);
+    g_assert_true(clipped); /* stays set */
+    clipped = false;
+    g_assert_true(isnan(esp_logit_of_score((double)NAN, &clipped)));
+    g_assert_false(clipped);
+}
+
 /* ---- figures ---- */
 
 /*
@@ -238,10 +261,10 @@ static void test_interval_twin(void)
         const struct esp_figure *figures[] = {&report.log_loss, &report.normalised_entropy,
                                               &report.calibration};
         for (int i = 0; i < 3; i++) {
-            double want = twin_deviation((enum twin_figure)i, examples, N);
+            double want = twin_deviation((enum twin_figure)i, examples, N, NULL, N);
             double got = (figures[i]->high - figures[i]->low) / 2 / 1.959963984540054;
-            assert_close(figures[i]->value, twin_value((enum twin_figure)i, examples, N, N), 1e-12,
-                         0);
+            assert_close(figures[i]->value, twin_value((enum twin_figure)i, examples, N, NULL, N),
+                         1e-12, 0);
             assert_close(got, want, 0.01, 0);
         }
     }
@@ -271,6 +294,7 @@ static void test_merge(void)
     g_assert_cmpuint(a.examples, ==, b.examples);
     g_assert_cmpuint(a.positives, ==, b.positives);
     const struct esp_figure *of_whole = &a.log_loss, *of_sum = &b.log_loss;
+    g_assert_cmpuint(sum.sums.n_units, ==, N_TWIN);
     for (int i = 0; i < 5; i++) { /* the five figures lie side by side */
         assert_close(of_sum[i].value, of_whole[i].value, 1e-13, 0);
         assert_close(of_sum[i].low, of_whole[i].low, 1e-11, 0);
@@ -288,6 +312,7 @@ int main(int argc, char **argv)
     test_start(&argc, &argv);
     g_test_add_func("/metric/a logit's loss and probability do not overflow", test_logits);
     g_test_add_func("/metric/the loss keeps its digits however small", test_softplus);
+    g_test_add_func("/metric/scores of others are clipped, and it is said", test_scores_of_others);
     g_test_add_func("/metric/four examples, worked by hand", test_by_hand);
     for (size_t i = 0; i < G_N_ELEMENTS(null_rows); i++) {
         char *path = g_strdup_printf("/metric/null/%s", null_rows[i].name);

@@ -41,12 +41,12 @@ double twin_pr_auc(const struct twin_example *examples, size_t n)
 }
 
 double twin_value(enum twin_figure figure, const struct twin_example *examples, size_t n,
-                  size_t without)
+                  const uint64_t *units, uint64_t without)
 {
     double w = 0, wl = 0, wp = 0, wy = 0;
     for (size_t i = 0; i < n; i++) {
         double p = 1 / (1 + exp(-examples[i].logit));
-        if (i == without)
+        if ((units != NULL ? units[i] : i) == without)
             continue;
         w += examples[i].weight;
         wl -= examples[i].weight * (examples[i].y ? log(p) : log(1 - p));
@@ -66,14 +66,15 @@ double twin_value(enum twin_figure figure, const struct twin_example *examples, 
     return wp / wy;
 }
 
-double twin_deviation(enum twin_figure figure, const struct twin_example *examples, size_t n)
+double twin_deviation(enum twin_figure figure, const struct twin_example *examples, size_t n,
+                      const uint64_t *units, size_t n_units)
 {
     double sum = 0, squares = 0;
-    for (size_t i = 0; i < n; i++) {
-        double value = twin_value(figure, examples, n, i);
+    for (size_t unit = 0; unit < n_units; unit++) {
+        double value = twin_value(figure, examples, n, units, unit);
         sum += value;
         squares += value * value;
     }
-    double mean = sum / (double)n;
-    return sqrt((double)(n - 1) * (squares / (double)n - mean * mean));
+    double mean = sum / (double)n_units;
+    return sqrt((double)(n_units - 1) * (squares / (double)n_units - mean * mean));
 }

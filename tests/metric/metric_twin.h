@@ -1,10 +1,11 @@
 /* metric_twin.h - the figures by their definitions, slowly: over all pairs, over sorted examples,
- * by leaving each example out in turn. */
+ * by leaving each unit out in turn. */
 #ifndef ESP_TESTS_METRIC_TWIN_H
 #define ESP_TESTS_METRIC_TWIN_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct twin_example {
     double logit, weight;
@@ -19,11 +20,14 @@ double twin_pr_auc(const struct twin_example *examples, size_t n);
 
 enum twin_figure { TWIN_LOG_LOSS, TWIN_NE, TWIN_CALIBRATION };
 
-/* The figure over all examples but number `without`; n: over all. */
+/* The figure over all examples but those of unit `without`; units (n), NULL: example i is unit i.
+ */
 double twin_value(enum twin_figure figure, const struct twin_example *examples, size_t n,
-                  size_t without);
+                  const uint64_t *units, uint64_t without);
 
-/* The jackknife's deviation of the figure: no derivative is taken. O(n^2). */
-double twin_deviation(enum twin_figure figure, const struct twin_example *examples, size_t n);
+/* The jackknife's deviation of the figure over units 0 .. n_units-1: no derivative is taken.
+ * O(n * n_units). */
+double twin_deviation(enum twin_figure figure, const struct twin_example *examples, size_t n,
+                      const uint64_t *units, size_t n_units);
 
 #endif

@@ -11,4 +11,7 @@ int bench_join(int argc, char **argv);
 /* The learner alone: examples a second a core. */
 int bench_learn(int argc, char **argv);
 
+/* The figures of a drift window: ms, by part. */
+int bench_metric(int argc, char **argv);
+
 #endif

@@ -15,6 +15,7 @@ struct command {
 static const struct command commands[] = {
     {"join", "the join alone: events a second, bytes a pending impression", bench_join},
     {"learn", "the learner alone: examples a second", bench_learn},
+    {"metric", "the figures of a drift window: ms", bench_metric},
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
