@@ -27,6 +27,7 @@ enum esp_hash_domain {
     ESP_DOMAIN_INIT = 3,      /* initial weights */
     ESP_DOMAIN_BOOTSTRAP = 4, /* replicates of an interval */
     ESP_DOMAIN_SIMULATOR = 5,
+    ESP_DOMAIN_THIN = 6, /* which of too many holdout examples a drift window keeps */
 };
 
 /* XXH3 of the key, seeded by splitmix64(seed + domain * 2^56): the bits behind u(). */

@@ -1,0 +1,403 @@
+/*
+ * drift.c - routes holdout examples through their windows. See drift.h.
+ *
+ * DESIGN  Click labels come in the order of t_i (their maturity is t_i + W_c), so one window at a
+ * time is scored: its first example opens the snapshots of the window's ages, the first label that
+ * is due at or after its end + W_c closes them. Examples are scored in batches of PENDING, a batch
+ * of keys for each distinct state of the feature statistics among the snapshots (one, where no
+ * feature is numeric). A closed window reports its clicks at once and waits for its installs.
+ *
+ *                first click label            due >= end + W_c            last install label
+ *     (none) ---- open_window() --> scoring -- close_window() --> waiting -- finish_window() -->
+ * gone
+ *
+ * INVARIANTS (esp_drift_check() asserts each by number)
+ *  (1) Windows are in order of time; only the last may be scoring.
+ *  (2) A window that is waiting has examples that wait for an install label.
+ *  (3) A window holds at most window_examples examples.
+ *  (4) Tickets of a window ascend.
+ *  (5) Snapshots are open only while a window is scoring.
+ */
+#include "drift/drift.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/buf.h"
+#include "core/check.h"
+#include "drift/evaluate.h"
+#include "drift/holdout.h"
+#include "model/scorer.h"
+
+enum { PENDING = 256 }; /* examples scored at a time */
+
+/* Slots whose feature statistics are equal share rows. */
+struct group {
+    uint64_t state; /* esp_features_hash() */
+    struct esp_features *features;
+    struct esp_feature_batch batch;
+};
+
+/* What is open while a window is scored. */
+struct bench {
+    size_t n_slots, n_groups;
+    struct esp_snapshot **snapshots; /* (n_slots) */
+    struct group *groups;            /* (n_slots) n_groups of them in use */
+    size_t *group_of;                /* (n_slots) */
+    size_t first, n_pending;         /* examples of the window that are not scored yet */
+    float *logits;                   /* (n_slots, PENDING, ESP_N_TASKS) */
+};
+
+struct esp_drift {
+    struct esp_drift_config config;
+    struct esp_pool *pool;
+    struct esp_holdout *windows; /* (n_windows) oldest first */
+    size_t n_windows, capacity;
+    struct bench bench;
+    struct esp_scorer **scorers; /* (pool size, n_models), made when first needed */
+    int64_t first_window;        /* that may still be scored; INT64_MIN: none was */
+    struct esp_drift_usage usage;
+    enum esp_status *slot_status; /* scratch of scoring */
+};
+
+enum esp_status esp_drift_new(const struct esp_drift_config *config, struct esp_pool *pool,
+                              struct esp_drift **out, struct esp_error *err)
+{
+    enum esp_status status = esp_ladder_validate(&config->ladder, err);
+    if (status == ESP_OK && config->window_examples < 2)
+        status = esp_fail(err, ESP_ECONFIG, "window_examples: choose at least 2");
+    if (status != ESP_OK)
+        return status;
+    struct esp_drift *drift = calloc(1, sizeof *drift);
+    if (drift == NULL)
+        return esp_fail(err, ESP_ENOMEM, "drift");
+    drift->config = *config;
+    drift->pool = pool;
+    drift->first_window = INT64_MIN;
+    drift->scorers = calloc(esp_pool_size(pool) * config->n_models + 1, sizeof(void *));
+    if (drift->scorers == NULL) {
+        free(drift);
+        return esp_fail(err, ESP_ENOMEM, "drift");
+    }
+    *out = drift;
+    return ESP_OK;
+}
+
+static void close_bench(struct bench *bench)
+{
+    for (size_t s = 0; bench->snapshots != NULL && s < bench->n_slots; s++)
+        esp_snapshot_close(bench->snapshots[s]);
+    for (size_t g = 0; g < bench->n_groups; g++)
+        esp_feature_batch_release(&bench->groups[g].batch);
+    free(bench->snapshots);
+    free(bench->groups);
+    free(bench->group_of);
+    free(bench->logits);
+    *bench = (struct bench){0};
+}
+
+void esp_drift_free(struct esp_drift *drift)
+{
+    if (drift == NULL)
+        return;
+    close_bench(&drift->bench);
+    for (size_t i = 0; i < drift->n_windows; i++)
+        esp_holdout_release(&drift->windows[i]);
+    free(drift->windows);
+    for (size_t i = 0; i < esp_pool_size(drift->pool) * drift->config.n_models; i++)
+        esp_scorer_free(drift->scorers[i]);
+    free(drift->scorers);
+    free(drift->slot_status);
+    free(drift);
+}
+
+/* ---- opening a window ------------------------------------------------------------------------ */
+
+/* Puts an opened snapshot into the next slot; takes it over. */
+static void add_slot(struct bench *bench, struct esp_slot *slots, size_t model, size_t age,
+                     struct esp_snapshot *snapshot)
+{
+    const struct esp_network *network = esp_snapshot_model(snapshot)->network;
+    struct esp_slot *slot = &slots[bench->n_slots];
+    *slot = (struct esp_slot){.model = model,
+                              .age = age,
+                              .snapshot = esp_snapshot_manifest(snapshot)->number,
+                              .setup = network->setup.name};
+    for (enum esp_task task = 0; task < ESP_N_TASKS; task++)
+        slot->has_task[task] = esp_setup_has_task(&network->setup, task);
+    struct esp_features *features = esp_snapshot_features(snapshot);
+    uint64_t state = esp_features_hash(features);
+    size_t g = 0;
+    while (g < bench->n_groups && bench->groups[g].state != state)
+        g++;
+    if (g == bench->n_groups) {
+        bench->groups[g] = (struct group){.state = state, .features = features};
+        esp_feature_batch_init(&bench->groups[g].batch, esp_features_count(features));
+        bench->n_groups++;
+    }
+    bench->group_of[bench->n_slots] = g;
+    bench->snapshots[bench->n_slots++] = snapshot;
+}
+
+static enum esp_status open_snapshots(struct esp_drift *drift, int64_t window,
+                                      struct esp_slot *slots, struct esp_error *err)
+{
+    const struct esp_drift_config *config = &drift->config;
+    const struct esp_ladder *ladder = &config->ladder;
+    for (size_t m = 0; m < config->n_models; m++)
+        for (size_t a = 0; a < ladder->n_ages; a++) {
+            if (!esp_ladder_measures(ladder, window, a))
+                continue;
+            struct esp_snapshot *snapshot = NULL;
+            int64_t boundary_us = (window - ladder->ages[a]) * ladder->window_us;
+            enum esp_status status = config->open(config->context, m, boundary_us, &snapshot, err);
+            if (status != ESP_OK)
+                return status;
+            if (snapshot != NULL)
+                add_slot(&drift->bench, slots, m, a, snapshot);
+        }
+    return ESP_OK;
+}
+
+static enum esp_status open_bench(struct bench *bench, size_t most, struct esp_error *err)
+{
+    bench->snapshots = calloc(most, sizeof *bench->snapshots);
+    bench->groups = calloc(most, sizeof *bench->groups);
+    bench->group_of = calloc(most, sizeof *bench->group_of);
+    bench->logits = calloc(most * PENDING * ESP_N_TASKS, sizeof *bench->logits);
+    bool ok = bench->snapshots != NULL && bench->groups != NULL && bench->group_of != NULL &&
+              bench->logits != NULL;
+    return ok ? ESP_OK : esp_fail(err, ESP_ENOMEM, "a window of %zu slots", most);
+}
+
+static enum esp_status open_window(struct esp_drift *drift, int64_t window, struct esp_error *err)
+{
+    size_t most = drift->config.n_models * drift->config.ladder.n_ages;
+    void *windows = drift->windows;
+    enum esp_status status = esp_array_grow(&windows, &drift->capacity, drift->n_windows + 1,
+                                            sizeof *drift->windows, err);
+    drift->windows = windows;
+    struct esp_slot *slots = calloc(most, sizeof *slots);
+    if (status == ESP_OK && slots == NULL)
+        status = esp_fail(err, ESP_ENOMEM, "a window of %zu slots", most);
+    if (status == ESP_OK)
+        status = open_bench(&drift->bench, most, err);
+    if (status == ESP_OK)
+        status = open_snapshots(drift, window, slots, err);
+    if (status == ESP_OK)
+        status = esp_holdout_init(&drift->windows[drift->n_windows++], &drift->config, window,
+                                  slots, drift->bench.n_slots, err);
+    drift->first_window = window;
+    free(slots);
+    return status;
+}
+
+/* ---- scoring --------------------------------------------------------------------------------- */
+
+static enum esp_status need_scorer(struct esp_drift *drift, size_t slot, size_t worker,
+                                   struct esp_scorer **out)
+{
+    size_t model = drift->windows[drift->n_windows - 1].slots[slot].model;
+    struct esp_scorer **scorer = &drift->scorers[worker * drift->config.n_models + model];
+    enum esp_status status =
+        *scorer != NULL ? ESP_OK
+                        : esp_scorer_new(esp_snapshot_model(drift->bench.snapshots[slot])->network,
+                                         scorer, NULL);
+    *out = *scorer;
+    return status;
+}
+
+static void score_slot(void *context, size_t slot, size_t worker)
+{
+    struct esp_drift *drift = context;
+    struct bench *bench = &drift->bench;
+    struct esp_scorer *scorer = NULL;
+    enum esp_status status = need_scorer(drift, slot, worker, &scorer);
+    if (status == ESP_OK)
+        status = esp_scorer_score(scorer, esp_snapshot_model(bench->snapshots[slot]),
+                                  &bench->groups[bench->group_of[slot]].batch,
+                                  bench->logits + slot * PENDING * ESP_N_TASKS, NULL);
+    drift->slot_status[slot] = status;
+}
+
+/* Scores what is pending and notes the logits in the window's rows. */
+static enum esp_status score_pending(struct esp_drift *drift, struct esp_error *err)
+{
+    struct bench *bench = &drift->bench;
+    struct esp_holdout *holdout = &drift->windows[drift->n_windows - 1];
+    if (bench->n_pending == 0)
+        return ESP_OK;
+    free(drift->slot_status);
+    drift->slot_status = calloc(bench->n_slots + 1, sizeof *drift->slot_status);
+    if (drift->slot_status == NULL)
+        return esp_fail(err, ESP_ENOMEM, "scores of %zu slots", bench->n_slots);
+    esp_pool_run(drift->pool, bench->n_slots, score_slot, drift);
+    for (size_t s = 0; s < bench->n_slots; s++) {
+        if (drift->slot_status[s] != ESP_OK)
+            return esp_fail(err, drift->slot_status[s], "holdout examples cannot be scored");
+        const float *logits = bench->logits + s * PENDING * ESP_N_TASKS;
+        for (size_t i = 0; i < bench->n_pending; i++)
+            memcpy(holdout->rows + ((bench->first + i) * holdout->n_slots + s) * ESP_N_TASKS,
+                   logits + i * ESP_N_TASKS, ESP_N_TASKS * sizeof *logits);
+    }
+    for (size_t g = 0; g < bench->n_groups; g++)
+        esp_feature_batch_reset(&bench->groups[g].batch);
+    drift->usage.scored += bench->n_pending;
+    bench->first = holdout->n;
+    bench->n_pending = 0;
+    return ESP_OK;
+}
+
+static enum esp_status add_example(struct esp_drift *drift, const struct esp_drift_example *example,
+                                   struct esp_error *err)
+{
+    struct bench *bench = &drift->bench;
+    struct esp_holdout *holdout = &drift->windows[drift->n_windows - 1];
+    if (!esp_holdout_wants(holdout, example->unit)) {
+        holdout->n_thinned++;
+        drift->usage.thinned++;
+        return ESP_OK;
+    }
+    for (size_t g = 0; g < bench->n_groups; g++) {
+        struct group *group = &bench->groups[g];
+        enum esp_status status =
+            esp_features_add_row(group->features, example->values, false, &group->batch, err);
+        if (status != ESP_OK)
+            return status;
+    }
+    enum esp_status status = esp_holdout_add(holdout, example, drift->config.has_installs, err);
+    if (status != ESP_OK)
+        return status;
+    bool is_full = holdout->n >= drift->config.window_examples;
+    if (++bench->n_pending == PENDING || is_full)
+        status = score_pending(drift, err);
+    if (status == ESP_OK && is_full) {
+        uint64_t before = holdout->n_thinned;
+        esp_holdout_thin(holdout, drift->config.window_examples);
+        drift->usage.thinned += holdout->n_thinned - before;
+        bench->first = holdout->n;
+    }
+    return status;
+}
+
+/* ---- closing a window ------------------------------------------------------------------------ */
+
+static enum esp_status evaluate(struct esp_drift *drift, size_t i, enum esp_task task,
+                                struct esp_error *err)
+{
+    return esp_holdout_evaluate(&drift->windows[i], &drift->config, task, drift->pool,
+                                &drift->usage.reports, err);
+}
+
+/* Evaluates what waited for installs, and forgets the window. */
+static enum esp_status finish_window(struct esp_drift *drift, size_t i, struct esp_error *err)
+{
+    enum esp_status status = ESP_OK;
+    if (drift->config.has_installs) {
+        status = evaluate(drift, i, ESP_TASK_INSTALL_GIVEN_CLICK, err);
+        if (status == ESP_OK)
+            status = evaluate(drift, i, ESP_TASK_INSTALL, err);
+    }
+    esp_holdout_release(&drift->windows[i]);
+    drift->n_windows--;
+    memmove(drift->windows + i, drift->windows + i + 1,
+            (drift->n_windows - i) * sizeof *drift->windows);
+    return status;
+}
+
+/* The window being scored, or NULL. */
+static struct esp_holdout *scoring_window(const struct esp_drift *drift)
+{
+    struct esp_holdout *last = drift->n_windows == 0 ? NULL : &drift->windows[drift->n_windows - 1];
+    return last != NULL && last->scoring ? last : NULL;
+}
+
+static enum esp_status close_window(struct esp_drift *drift, struct esp_error *err)
+{
+    struct esp_holdout *holdout = scoring_window(drift);
+    enum esp_status status = score_pending(drift, err);
+    close_bench(&drift->bench);
+    drift->first_window = holdout->window + 1;
+    if (status == ESP_OK)
+        status = esp_holdout_close(holdout, drift->config.has_installs, err);
+    if (status == ESP_OK)
+        status = evaluate(drift, drift->n_windows - 1, ESP_TASK_CLICK, err);
+    if (status == ESP_OK && holdout->n_waiting == 0)
+        status = finish_window(drift, drift->n_windows - 1, err);
+    return status;
+}
+
+enum esp_status esp_drift_advance(struct esp_drift *drift, int64_t due_us, struct esp_error *err)
+{
+    const struct esp_holdout *holdout = scoring_window(drift);
+    if (holdout == NULL)
+        return ESP_OK;
+    int64_t end_us = (holdout->window + 1) * drift->config.ladder.window_us;
+    return due_us >= end_us + drift->config.click_window_us ? close_window(drift, err) : ESP_OK;
+}
+
+enum esp_status esp_drift_click(struct esp_drift *drift, const struct esp_drift_example *example,
+                                struct esp_error *err)
+{
+    int64_t window = esp_ladder_window(&drift->config.ladder, example->example->impression_us);
+    enum esp_status status =
+        scoring_window(drift) == NULL ? open_window(drift, window, err) : ESP_OK;
+    if (status != ESP_OK)
+        return status;
+    if (scoring_window(drift)->window != window)
+        return esp_fail(err, ESP_EBUG, "a holdout example is out of label order");
+    return add_example(drift, example, err);
+}
+
+enum esp_status esp_drift_install(struct esp_drift *drift, const struct esp_example *example,
+                                  struct esp_error *err)
+{
+    int64_t window = esp_ladder_window(&drift->config.ladder, example->impression_us);
+    size_t i = drift->n_windows;
+    while (i > 0 && drift->windows[i - 1].window > window)
+        i--;
+    if (i == 0 || drift->windows[i - 1].window != window)
+        return ESP_OK; /* thinned out, or from before the start */
+    struct esp_holdout *holdout = &drift->windows[i - 1];
+    if (esp_holdout_install(holdout, example->ticket, example->z) && !holdout->scoring &&
+        holdout->n_waiting == 0)
+        return finish_window(drift, i - 1, err);
+    return ESP_OK;
+}
+
+enum esp_status esp_drift_finish(struct esp_drift *drift, struct esp_error *err)
+{
+    enum esp_status status = scoring_window(drift) != NULL ? close_window(drift, err) : ESP_OK;
+    while (status == ESP_OK && drift->n_windows > 0)
+        status = finish_window(drift, 0, err);
+    return status;
+}
+
+int64_t esp_drift_first_window(const struct esp_drift *drift)
+{
+    return drift->first_window;
+}
+
+void esp_drift_usage(const struct esp_drift *drift, struct esp_drift_usage *out)
+{
+    *out = drift->usage;
+    out->windows = drift->n_windows;
+    for (size_t i = 0; i < drift->n_windows; i++) {
+        out->examples += drift->windows[i].n;
+        out->memory_bytes += esp_holdout_bytes(&drift->windows[i]);
+    }
+}
+
+void esp_drift_check(const struct esp_drift *drift)
+{
+    for (size_t i = 0; i < drift->n_windows; i++) {
+        const struct esp_holdout *holdout = &drift->windows[i];
+        ESP_CHECK(1, i == 0 || drift->windows[i - 1].window < holdout->window);
+        ESP_CHECK(1, !holdout->scoring || i + 1 == drift->n_windows);
+        ESP_CHECK(2, holdout->scoring || holdout->n_waiting > 0);
+        ESP_CHECK(3, holdout->n <= drift->config.window_examples);
+        for (size_t k = 1; k < holdout->n; k++)
+            ESP_CHECK(4, holdout->tickets[k - 1] < holdout->tickets[k]);
+    }
+    ESP_CHECK(5, drift->bench.n_slots == 0 || scoring_window(drift) != NULL);
+}
