@@ -5,7 +5,7 @@
  * time is scored: its first example opens the snapshots of the window's ages, the first label that
  * is due at or after its end + W_c closes them. Examples are scored in batches of PENDING, a batch
  * of keys for each distinct state of the feature statistics among the snapshots (one, where no
- * feature is numeric). A closed window reports its clicks at once and waits for its installs.
+ * feature is numeric). A closed window is measured on clicks at once and waits for its installs.
  *
  *                first click label            due >= end + W_c            last install label
  *     (none) ---- open_window() --> scoring -- close_window() --> waiting -- finish_window() -->
@@ -286,7 +286,7 @@ static enum esp_status evaluate(struct esp_drift *drift, size_t i, enum esp_task
                                 struct esp_error *err)
 {
     return esp_holdout_evaluate(&drift->windows[i], &drift->config, task, drift->pool,
-                                &drift->usage.reports, err);
+                                &drift->usage.measures, err);
 }
 
 /* Evaluates what waited for installs, and forgets the window. */

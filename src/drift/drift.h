@@ -4,7 +4,7 @@
  * Holdout examples are scored once, at their click label, by snapshots of several ages; the logits
  * wait for the labels, and each window of impression time is evaluated when it has them all:
  * docs/design.md, section 7. All of it follows the label order: the same labels give the same
- * reports, in the same order.
+ * measures, in the same order.
  */
 #ifndef ESP_DRIFT_DRIFT_H
 #define ESP_DRIFT_DRIFT_H
@@ -22,7 +22,7 @@ enum esp_drift_source {
 };
 
 /* One task at one age on one window. Texts are borrowed for the call. */
-struct esp_drift_report {
+struct esp_drift_measure {
     enum esp_drift_source source;
     size_t model; /* index; of ESP_DRIFT_BY_PRODUCTION: 0 */
     const char *setup;
@@ -56,8 +56,8 @@ struct esp_drift_config {
      * Closed by esp_snapshot_close(). Errors end the call that needed it. */
     enum esp_status (*open)(void *context, size_t model, int64_t boundary_us,
                             struct esp_snapshot **out, struct esp_error *err);
-    /* Takes a report, in order of (window complete, task, model, age). */
-    enum esp_status (*emit)(void *context, const struct esp_drift_report *report,
+    /* Takes a measure, in order of (window complete, task, model, age). */
+    enum esp_status (*emit)(void *context, const struct esp_drift_measure *measure,
                             struct esp_error *err);
     void *context;
 };
@@ -103,7 +103,7 @@ struct esp_drift_usage {
     size_t windows; /* open, that being scored among them */
     uint64_t examples, memory_bytes;
     uint64_t scored, thinned; /* examples, ever */
-    uint64_t reports;
+    uint64_t measures;
 };
 void esp_drift_usage(const struct esp_drift *drift, struct esp_drift_usage *out);
 

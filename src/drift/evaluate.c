@@ -6,7 +6,7 @@
 
 #include "metric/scored.h"
 
-/* The examples of a task, with labels, and what all its reports share. */
+/* The examples of a task, with labels, and what all its measures share. */
 struct task_set {
     struct esp_holdout *holdout;
     const struct esp_drift_config *config;
@@ -95,7 +95,8 @@ static void release_set(struct task_set *set)
     free(set->scored_of_model);
 }
 
-/* ---- reports --------------------------------------------------------------------------------- */
+/* ---- measures ---------------------------------------------------------------------------------
+ */
 
 static const float *slot_logits(const struct task_set *set, size_t slot)
 {
@@ -113,24 +114,24 @@ static const float *age_0_logits(const struct task_set *set, size_t slot)
 }
 
 /* Sums, figures and AUCs of one set of logits; paired if there is a reference. */
-static enum esp_status report_scored(const struct task_set *set, const struct esp_scored *scored,
-                                     struct esp_drift_report *report, struct esp_error *err)
+static enum esp_status measure_scored(const struct task_set *set, const struct esp_scored *scored,
+                                      struct esp_drift_measure *measure, struct esp_error *err)
 {
-    report->has_paired = scored->reference != NULL;
-    enum esp_status status = esp_scored_sums(&set->units, scored, &report->sums,
-                                             report->has_paired ? &report->paired : NULL, err);
+    measure->has_paired = scored->reference != NULL;
+    enum esp_status status = esp_scored_sums(&set->units, scored, &measure->sums,
+                                             measure->has_paired ? &measure->paired : NULL, err);
     if (status != ESP_OK)
         return status;
-    esp_task_sums_report(&report->sums, &report->figures);
-    if (report->has_paired)
-        report->drift_loss = esp_paired_loss(&report->paired);
-    return esp_scored_areas(&set->units, scored, set->pool, &report->figures.roc_auc,
-                            &report->figures.pr_auc, err);
+    esp_task_sums_report(&measure->sums, &measure->figures);
+    if (measure->has_paired)
+        measure->drift_loss = esp_paired_loss(&measure->paired);
+    return esp_scored_areas(&set->units, scored, set->pool, &measure->figures.roc_auc,
+                            &measure->figures.pr_auc, err);
 }
 
 /* The model's loss less production's, on the examples that carry a score. */
 static enum esp_status compare_production(const struct task_set *set, size_t slot,
-                                          struct esp_drift_report *report, struct esp_error *err)
+                                          struct esp_drift_measure *measure, struct esp_error *err)
 {
     if (set->n_scored == 0 || set->holdout->slots[slot].age != 0)
         return ESP_OK;
@@ -145,19 +146,19 @@ static enum esp_status compare_production(const struct task_set *set, size_t slo
                                 .reference = set->scored_logits};
     struct esp_task_sums unused;
     enum esp_status status =
-        esp_scored_sums(&set->units, &scored, &unused, &report->production, err);
+        esp_scored_sums(&set->units, &scored, &unused, &measure->production, err);
     if (status != ESP_OK)
         return status;
-    report->has_production = true;
-    report->production_clipped = set->n_clipped;
-    report->production_loss = esp_paired_loss(&report->production);
+    measure->has_production = true;
+    measure->production_clipped = set->n_clipped;
+    measure->production_loss = esp_paired_loss(&measure->production);
     return ESP_OK;
 }
 
-static struct esp_drift_report new_report(const struct task_set *set)
+static struct esp_drift_measure new_measure(const struct task_set *set)
 {
     const struct esp_ladder *ladder = &set->config->ladder;
-    return (struct esp_drift_report){
+    return (struct esp_drift_measure){
         .window_start_us = set->holdout->window * ladder->window_us,
         .window_end_us = (set->holdout->window + 1) * ladder->window_us,
         .task = set->task,
@@ -165,43 +166,43 @@ static struct esp_drift_report new_report(const struct task_set *set)
     };
 }
 
-static enum esp_status report_slot(const struct task_set *set, size_t slot, struct esp_error *err)
+static enum esp_status measure_slot(const struct task_set *set, size_t slot, struct esp_error *err)
 {
     const struct esp_slot *at = &set->holdout->slots[slot];
-    struct esp_drift_report report = new_report(set);
-    report.model = at->model;
-    report.setup = at->setup;
-    report.age = set->config->ladder.ages[at->age];
-    report.snapshot = at->snapshot;
+    struct esp_drift_measure measure = new_measure(set);
+    measure.model = at->model;
+    measure.setup = at->setup;
+    measure.age = set->config->ladder.ages[at->age];
+    measure.snapshot = at->snapshot;
     struct esp_scored scored = {.n = set->n,
                                 .examples = set->examples,
                                 .logits = slot_logits(set, slot),
                                 .labels = set->labels,
                                 .weights = set->weights,
                                 .reference = age_0_logits(set, slot)};
-    enum esp_status status = report_scored(set, &scored, &report, err);
+    enum esp_status status = measure_scored(set, &scored, &measure, err);
     if (status == ESP_OK)
-        status = compare_production(set, slot, &report, err);
-    return status == ESP_OK ? set->config->emit(set->config->context, &report, err) : status;
+        status = compare_production(set, slot, &measure, err);
+    return status == ESP_OK ? set->config->emit(set->config->context, &measure, err) : status;
 }
 
-static enum esp_status report_production(const struct task_set *set, struct esp_error *err)
+static enum esp_status measure_production(const struct task_set *set, struct esp_error *err)
 {
-    struct esp_drift_report report = new_report(set);
-    report.source = ESP_DRIFT_BY_PRODUCTION;
-    report.setup = "";
+    struct esp_drift_measure measure = new_measure(set);
+    measure.source = ESP_DRIFT_BY_PRODUCTION;
+    measure.setup = "";
     struct esp_scored scored = {.n = set->n_scored,
                                 .examples = set->scored_examples,
                                 .logits = set->scored_logits,
                                 .labels = set->scored_labels,
                                 .weights = set->scored_weights};
-    enum esp_status status = report_scored(set, &scored, &report, err);
-    return status == ESP_OK ? set->config->emit(set->config->context, &report, err) : status;
+    enum esp_status status = measure_scored(set, &scored, &measure, err);
+    return status == ESP_OK ? set->config->emit(set->config->context, &measure, err) : status;
 }
 
 enum esp_status esp_holdout_evaluate(struct esp_holdout *holdout,
                                      const struct esp_drift_config *config, enum esp_task task,
-                                     struct esp_pool *pool, uint64_t *n_reports,
+                                     struct esp_pool *pool, uint64_t *n_measures,
                                      struct esp_error *err)
 {
     struct task_set set = {.holdout = holdout, .config = config, .pool = pool, .task = task};
@@ -209,12 +210,12 @@ enum esp_status esp_holdout_evaluate(struct esp_holdout *holdout,
     for (size_t s = 0; status == ESP_OK && set.n > 0 && s < holdout->n_slots; s++) {
         if (!holdout->slots[s].has_task[task])
             continue;
-        status = report_slot(&set, s, err);
-        *n_reports += status == ESP_OK;
+        status = measure_slot(&set, s, err);
+        *n_measures += status == ESP_OK;
     }
     if (status == ESP_OK && set.n_scored > 0) {
-        status = report_production(&set, err);
-        *n_reports += status == ESP_OK;
+        status = measure_production(&set, err);
+        *n_measures += status == ESP_OK;
     }
     release_set(&set);
     free(holdout->logits[task]);

@@ -1,4 +1,4 @@
-/* evaluate.h - a window's examples to reports. Inside drift/ only. */
+/* evaluate.h - a window's examples to measures. Inside drift/ only. */
 #ifndef ESP_DRIFT_EVALUATE_H
 #define ESP_DRIFT_EVALUATE_H
 
@@ -6,14 +6,14 @@
 
 /*
  * Evaluates one task of a window that is closed and has its labels, and frees the task's logits:
- * a report a slot whose model has the task, then one of the production's scores if there are any.
+ * a measure a slot whose model has the task, then one of the production's scores if there are any.
  *
- * *n_reports  is added to
+ * *n_measures  is added to
  * Errors: ESP_ENOMEM, those of emit.
  */
 enum esp_status esp_holdout_evaluate(struct esp_holdout *holdout,
                                      const struct esp_drift_config *config, enum esp_task task,
-                                     struct esp_pool *pool, uint64_t *n_reports,
+                                     struct esp_pool *pool, uint64_t *n_measures,
                                      struct esp_error *err);
 
 #endif

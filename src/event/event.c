@@ -42,7 +42,7 @@ static size_t character(struct esp_bytes bytes)
     return code < lowest[size] || code > 0x10ffff || is_surrogate ? 0 : size;
 }
 
-static bool is_text(struct esp_bytes bytes)
+bool esp_is_text(struct esp_bytes bytes)
 {
     while (bytes.size > 0) {
         size_t size = character(bytes);
@@ -65,7 +65,7 @@ size_t esp_id_format(struct esp_bytes id, bool is_number, char *text, size_t cap
         n = length < 0 ? 0 : (size_t)length;
         return n < capacity ? n : capacity - 1;
     }
-    if (is_text(id)) {
+    if (esp_is_text(id)) {
         for (size_t size; id.size > 0 && n + (size = character(id)) < capacity; n += size) {
             memcpy(text + n, id.data, size);
             id = esp_bytes(id.data + size, id.size - size);

@@ -208,6 +208,9 @@ const char *esp_decoder_feature_type(const struct esp_decoder *decoder, size_t f
 /* True if ids are int or long, so that esp_id_format() writes them as decimal numbers. */
 bool esp_decoder_id_is_number(const struct esp_decoder *decoder);
 
+/* True of UTF-8 without control characters; empty is text. */
+bool esp_is_text(struct esp_bytes bytes);
+
 /* Writes an id as text: as it is if it is UTF-8 text, a number in decimal, other bytes in hex. At
  * most capacity - 1 characters and a NUL; returns the length written. */
 size_t esp_id_format(struct esp_bytes id, bool is_number, char *text, size_t capacity);
