@@ -192,6 +192,13 @@ static struct esp_optimizer_config optimizer_of(const struct optimizer_options *
     };
 }
 
+static bool is_plain_name(const char *name)
+{
+    size_t n = strlen(name);
+    return n > 0 && n < ESP_MODEL_SIZE && name[0] != '.' &&
+           strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") == n;
+}
+
 static enum esp_status load_model(struct loader *loader, const char *section, struct esp_error *err)
 {
     struct config *config = loader->config;
@@ -206,11 +213,13 @@ static enum esp_status load_model(struct loader *loader, const char *section, st
             problem(loader, section, NULL, "another model is named %s; give each its own name",
                     from.name);
     }
-    if (strchr(from.name, '/') != NULL)
+    if (!is_plain_name(from.name))
         problem(loader, section, NULL,
-                "a model's name becomes part of file names; leave out the /");
+                "a model's name becomes part of file names and keys; write at most 63 letters, "
+                "digits, '-', '_' and '.'");
     if (from.slice % 8 != 0)
         problem(loader, section, "slice", "is no multiple of 8; write 64, 128 or 256");
+    config->model_options[config->n_models] = from;
     struct esp_model_config *model = &config->models[config->n_models++];
     *model = (struct esp_model_config){
         .name = from.name,
@@ -245,7 +254,8 @@ static enum esp_status load_models(struct loader *loader, struct esp_error *err)
     struct config *config = loader->config;
     const struct esp_ini *ini = &config->ini;
     config->models = calloc(ini->n_sections + 1, sizeof *config->models);
-    if (config->models == NULL)
+    config->model_options = calloc(ini->n_sections + 1, sizeof *config->model_options);
+    if (config->models == NULL || config->model_options == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory");
     enum esp_status status = ESP_OK;
     size_t n_found = 0;
@@ -338,7 +348,7 @@ static enum esp_status load_features(struct loader *loader, struct esp_error *er
         return ESP_OK;
     }
     config->features = calloc(most, sizeof *config->features);
-    config->feature_paths = calloc(most, sizeof *config->feature_paths);
+    config->feature_paths = calloc(most + 1 + ESP_N_TASKS, sizeof *config->feature_paths);
     config->feature_names = calloc(most, sizeof *config->feature_names);
     if (config->features == NULL || config->feature_paths == NULL || config->feature_names == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory");
@@ -363,6 +373,59 @@ static enum esp_status load_features(struct loader *loader, struct esp_error *er
     for (size_t i = 0; i < config->n_features; i++)
         config->feature_names[i] = config->features[i].name;
     return ESP_OK;
+}
+
+/* ---- drift ----------------------------------------------------------------------------------- */
+
+static void load_ages(struct loader *loader)
+{
+    const struct esp_setting_list *list = &loader->config->options.drift_ages;
+    struct esp_ladder *ladder = &loader->config->ladder;
+    if (list->n_items > ESP_MAX_AGES) {
+        problem(loader, "drift", "ages", "%zu ages; at most %d", list->n_items, ESP_MAX_AGES);
+        return;
+    }
+    for (size_t i = 0; i < list->n_items; i++) {
+        char *end = NULL;
+        long age = strtol(list->items[i], &end, 10);
+        if (*end != '\0' || age < 0 || age > ESP_MAX_AGE) {
+            problem(loader, "drift", "ages",
+                    "\"%s\" is no age; write numbers of windows from 0 to %d", list->items[i],
+                    ESP_MAX_AGE);
+            return;
+        }
+        ladder->ages[ladder->n_ages++] = (uint32_t)age;
+    }
+    struct esp_error why = {0};
+    if (esp_ladder_validate(ladder, &why) != ESP_OK)
+        problem(loader, "drift", "ages", "%s", why.text);
+}
+
+/* Fields that drift reads beside the features follow these among the decoder's. */
+static void load_drift(struct loader *loader)
+{
+    struct config *config = loader->config;
+    const struct options *options = &config->options;
+    config->has_drift =
+        options->drift_enabled && options->snapshot_every_us > 0 && options->holdout > 0;
+    config->n_model_paths = config->n_feature_paths;
+    config->ladder = (struct esp_ladder){
+        .window_us = options->drift_window_us,
+        .sparse_from = (uint32_t)options->drift_sparse_from,
+        .sparse = (uint32_t)options->drift_sparse,
+    };
+    load_ages(loader);
+    if (options->snapshot_every_us > 0 &&
+        options->drift_window_us % options->snapshot_every_us != 0)
+        problem(loader, "drift", "window", "is no multiple of snapshot.every");
+    config->cluster_value = SIZE_MAX;
+    if (config->has_drift && options->drift_cluster != NULL)
+        config->cluster_value = path_index(config, options->drift_cluster);
+    for (size_t task = 0; task < ESP_N_TASKS; task++) {
+        const char *field = options->production[task];
+        config->production_value[task] =
+            config->has_drift && field != NULL ? path_index(config, field) : SIZE_MAX;
+    }
 }
 
 /* ---- the whole ------------------------------------------------------------------------------- */
@@ -417,6 +480,7 @@ static void check_topics(struct loader *loader)
         {"output", "late_topic", options->late_topic, true},
         {"output", "dead_letter_topic", options->dead_letter_topic, true},
         {"output", "examples_topic", options->examples_topic, options->write_examples},
+        {"drift", "topic", options->drift_topic, loader->config->has_drift},
     };
     for (size_t a = 0; a < sizeof topics / sizeof topics[0]; a++) {
         for (size_t b = a + 1; b < sizeof topics / sizeof topics[0]; b++) {
@@ -502,6 +566,7 @@ static enum esp_status load_steps(struct loader *loader, char *const *overrides,
     status = load_features(loader, err);
     if (status != ESP_OK)
         return status;
+    load_drift(loader);
     check_across(loader);
     return loader->n_problems > 0 ? ESP_ECONFIG : find_schemas(loader, err);
 }
@@ -538,6 +603,7 @@ void config_release(struct config *config)
     free(config->properties);
     free(config->schemas);
     free(config->models);
+    free(config->model_options);
     free(config->features);
     free(config->feature_paths);
     free(config->feature_names);

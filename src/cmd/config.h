@@ -6,8 +6,10 @@
 #define ESP_CMD_CONFIG_H
 
 #include "cmd/options.h"
+#include "drift/ladder.h"
 #include "feature/features.h"
 #include "sample/sampler.h"
+#include "snapshot/manifest.h"
 
 /* Everything below points into the arena or the ini document; nothing moves after load. */
 struct config {
@@ -22,16 +24,21 @@ struct config {
     struct esp_schema_file *schemas;        /* of [schemas] */
     size_t n_schemas;
 
-    struct esp_model_config *models; /* at least one */
+    struct esp_model_config *models;     /* at least one */
+    struct model_options *model_options; /* (n_models) what they were made of */
     size_t n_models;
 
-    const char **feature_paths; /* what the decoder reads, each once */
-    size_t n_feature_paths;
+    const char **feature_paths;            /* what the decoder reads, each once */
+    size_t n_feature_paths, n_model_paths; /* the models' features read the first ones */
     struct esp_feature_config *features;
     const char **feature_names;
     size_t n_features;
 
     bool has_installs;
+
+    bool has_drift; /* the holdout is measured by snapshots of several ages */
+    struct esp_ladder ladder;
+    size_t cluster_value, production_value[ESP_N_TASKS]; /* among the paths; SIZE_MAX: none */
 };
 
 /*
@@ -60,6 +67,14 @@ struct esp_sampler_config config_sampler(const struct config *config);
 
 /* The learner of model i. */
 struct esp_learner_config config_learner(const struct config *config, size_t i);
+
+/*
+ * Identifies what model i learns: 16 hex digits, a hash of every option that changes a weight. Two
+ * configurations with one run write the same snapshots from the same events.
+ */
+enum { CONFIG_RUN_SIZE = 17 };
+enum esp_status config_run(const struct config *config, size_t i, char out[CONFIG_RUN_SIZE],
+                           struct esp_error *err);
 
 /* The decoder of one input. feature_paths go to the impressions' alone. */
 struct esp_decoder_config config_decoder(const struct config *config, enum esp_event_kind kind);

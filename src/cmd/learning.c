@@ -24,6 +24,10 @@ static enum esp_status new_learners(struct learning *learning, struct esp_error 
         return esp_fail(err, ESP_ENOMEM, "out of memory");
     for (size_t i = 0; i < config->n_models; i++) {
         struct esp_learner_config learner = config_learner(config, i);
+        if (config->has_drift) {
+            learner.window_done = measuring_window_done;
+            learner.window_context = &learning->measuring.models[i];
+        }
         enum esp_status status =
             esp_learner_new(&learner, learning->pool, &learning->learners[i], err);
         if (status != ESP_OK)
@@ -47,6 +51,11 @@ enum esp_status learning_init(struct learning *learning, struct run *run, struct
     if (n_threads > 1)
         status = esp_pool_new(n_threads, &learning->pool, err);
     if (status == ESP_OK)
+        status = snapshots_init(&learning->snapshots, config, err);
+    if (status == ESP_OK)
+        status = measuring_init(&learning->measuring, config, outputs, &learning->snapshots,
+                                learning->pool, err);
+    if (status == ESP_OK)
         status = esp_features_new(config->features, config->n_features, &learning->features, err);
     return status == ESP_OK ? new_learners(learning, err) : status;
 }
@@ -58,6 +67,8 @@ void learning_release(struct learning *learning)
     for (size_t i = 0; learning->learners != NULL && i < learning->run->config->n_models; i++)
         esp_learner_free(learning->learners[i]);
     free(learning->learners);
+    measuring_release(&learning->measuring);
+    snapshots_release(&learning->snapshots);
     esp_features_free(learning->features);
     esp_pool_free(learning->pool);
     esp_feature_batch_release(&learning->rows);
@@ -94,17 +105,24 @@ static bool is_first_sight(const struct esp_example *example)
     return example->stage == ESP_STAGE_CLICK && !example->holdout;
 }
 
+/* Features of examples [first, first + n) of the batch; the holdout's go to drift on the way, for
+ * their values live no longer. */
 static enum esp_status make_features(struct learning *learning,
-                                     const struct esp_example_batch *batch, struct esp_error *err)
+                                     const struct esp_example_batch *batch, size_t first, size_t n,
+                                     struct esp_error *err)
 {
     esp_feature_batch_reset(&learning->rows);
-    for (size_t i = 0; i < batch->n; i++) {
+    for (size_t i = first; i < first + n; i++) {
         const struct esp_example *example = &batch->examples[i];
         enum esp_status status = esp_writer_features(example->writer, example->payload,
                                                      learning->values, &learning->scratch, err);
         if (status == ESP_OK)
+            status = measuring_take(&learning->measuring, example, learning->values, err);
+        if (status == ESP_OK)
             status = esp_features_add_row(learning->features, learning->values,
                                           is_first_sight(example), &learning->rows, err);
+        if (status == ESP_OK)
+            status = snapshots_note_writer(&learning->snapshots, example->writer, err);
         if (status != ESP_OK)
             return status;
     }
@@ -125,13 +143,57 @@ static enum esp_status write_examples(struct learning *learning,
     return ESP_OK;
 }
 
+/* Learns examples [first, first + n) of the batch, between which no boundary is. */
+static enum esp_status learn_part(struct learning *learning, const struct esp_example_batch *batch,
+                                  size_t first, size_t n, struct esp_error *err)
+{
+    if (n == 0)
+        return ESP_OK;
+    enum esp_status status = make_features(learning, batch, first, n, err);
+    for (size_t i = 0; status == ESP_OK && i < learning->run->config->n_models; i++)
+        status = esp_learner_take(learning->learners[i], batch->examples + first, n,
+                                  &learning->rows, err);
+    return status == ESP_OK ? measuring_check(&learning->measuring, err) : status;
+}
+
+static enum esp_status close_batches(struct learning *learning, struct esp_error *err)
+{
+    enum esp_status status = ESP_OK;
+    for (size_t i = 0; status == ESP_OK && i < learning->run->config->n_models; i++)
+        status = esp_learner_flush(learning->learners[i], err);
+    return status;
+}
+
+/* A boundary closes the batches; then everything due before it is learned, and nothing else. */
+static enum esp_status cross_boundary(struct learning *learning, int64_t due_us,
+                                      struct esp_error *err)
+{
+    enum esp_status status = close_batches(learning, err);
+    if (status == ESP_OK)
+        status = snapshots_take(&learning->snapshots, learning->learners, learning->features,
+                                due_us, err);
+    if (status == ESP_OK && learning->measuring.drift != NULL)
+        snapshots_forget(&learning->snapshots, esp_drift_first_window(learning->measuring.drift));
+    else if (status == ESP_OK)
+        snapshots_forget(&learning->snapshots, INT64_MAX);
+    return status;
+}
+
 static enum esp_status learn(struct learning *learning, const struct esp_example_batch *batch,
                              struct esp_error *err)
 {
-    enum esp_status status = make_features(learning, batch, err);
-    for (size_t i = 0; status == ESP_OK && i < learning->run->config->n_models; i++)
-        status = esp_learner_take(learning->learners[i], batch->examples, batch->n, &learning->rows,
-                                  err);
+    size_t first = 0;
+    enum esp_status status = ESP_OK;
+    for (size_t i = 0; status == ESP_OK && i < batch->n; i++) {
+        if (!snapshots_due(&learning->snapshots, batch->examples[i].due_us))
+            continue;
+        status = learn_part(learning, batch, first, i - first, err);
+        if (status == ESP_OK)
+            status = cross_boundary(learning, batch->examples[i].due_us, err);
+        first = i;
+    }
+    if (status == ESP_OK)
+        status = learn_part(learning, batch, first, batch->n - first, err);
     learning->status.examples += batch->n;
     return status == ESP_OK ? write_examples(learning, batch, err) : status;
 }
@@ -154,14 +216,26 @@ static enum esp_status learn_all(struct learning *learning, struct esp_error *er
     return ESP_OK;
 }
 
+/* True if every label that there will ever be was learned. */
+static bool time_has_ended(struct learning *learning)
+{
+    struct run *run = learning->run;
+    pthread_mutex_lock(&run->lock);
+    bool ended = run->ingest.watermark_us == ESP_TIME_END && run->failure.status == ESP_OK;
+    pthread_mutex_unlock(&run->lock);
+    return ended;
+}
+
 static enum esp_status finish(struct learning *learning, struct esp_error *err)
 {
-    for (size_t i = 0; i < learning->run->config->n_models; i++) {
-        enum esp_status status = esp_learner_flush(learning->learners[i], err);
-        if (status != ESP_OK)
-            return status;
-    }
-    return ESP_OK;
+    enum esp_status status = close_batches(learning, err);
+    if (status != ESP_OK || !time_has_ended(learning))
+        return status;
+    status = measuring_finish(&learning->measuring, err);
+    if (status == ESP_OK)
+        status =
+            snapshots_finish(&learning->snapshots, learning->learners, learning->features, err);
+    return status == ESP_OK ? measuring_check(&learning->measuring, err) : status;
 }
 
 void *learning_main(void *context)

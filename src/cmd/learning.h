@@ -4,8 +4,10 @@
 #ifndef ESP_CMD_LEARNING_H
 #define ESP_CMD_LEARNING_H
 
+#include "cmd/measuring.h"
 #include "cmd/outputs.h"
 #include "cmd/run.h"
+#include "cmd/snapshots.h"
 #include "core/pool.h"
 #include "core/queue.h"
 #include "feature/features.h"
@@ -23,11 +25,14 @@ struct learning {
     struct esp_feature_batch rows;
     struct esp_value *values; /* (config->n_feature_paths) */
     struct esp_value_scratch scratch;
+    struct snapshots snapshots;
+    struct measuring measuring;
     struct learn_status status; /* its models point to run->learn's */
     int64_t published_us;
 };
 
-/* Builds features and learners. Errors: ESP_ECONFIG, ESP_ENOMEM. */
+/* Builds features and learners. Errors: ESP_ECONFIG, ESP_EIO, ESP_ENOMEM. learning must not move
+ * afterwards. */
 enum esp_status learning_init(struct learning *learning, struct run *run, struct outputs *outputs,
                               struct esp_queue *full, struct esp_queue *empty,
                               struct esp_error *err);

@@ -208,6 +208,45 @@ const struct esp_setting option_table[] = {
     RANGE("metrics", "windows_kept", INT, FIELD(metric_windows_kept), "1000", 1, 1000000,
           "How many finished windows the summary tells of."),
 
+    RANGE("snapshot", "every", SPAN, FIELD(snapshot_every_us), "1h", 0, 90.0 * 86400e6,
+          "A snapshot of every model's weights is taken at each multiple of this in event time; it "
+          "holds what was due before. 0: none, and no drift either."),
+    CHOICE("snapshot", "rows", FIELD(snapshot_rows), "f32", "f32|bf16",
+           "The type of embedding rows in snapshots. bf16 is half as large, and NumPy cannot read "
+           "it; drift then measures the rounded weights."),
+
+    ROW("drift", "enabled", BOOL, FIELD(drift_enabled), "on",
+        "on: the holdout is scored by snapshots of several ages, and how the loss grows with age "
+        "is written to the drift topic. Needs a holdout and snapshots."),
+    ROW("drift", "topic", TEXT, FIELD(drift_topic), "espalier.drift",
+        "The topic, or the folder below `files.root`, of drift records; `espalier drift` reads "
+        "it."),
+    RANGE("drift", "window", SPAN, FIELD(drift_window_us), "1h", 1e6, 90.0 * 86400e6,
+          "Windows of impression time that are measured; a multiple of `snapshot.every`."),
+    ROW("drift", "ages", LIST, FIELD(drift_ages), "0, 1, 2, 4, 8, 16, 24, 48, 96, 168",
+        "Ages of the model that are measured, in windows between the snapshot's boundary and the "
+        "window's start. The first is 0; the others are compared to it."),
+    RANGE("drift", "sparse_from", INT, FIELD(drift_sparse_from), "16", 1, 100000,
+          "Ages from this up are measured at every `sparse`-th window alone."),
+    RANGE("drift", "sparse", INT, FIELD(drift_sparse), "8", 1, 100000,
+          "How many windows apart these are. Of the old snapshots only every `sparse`-th is kept; "
+          "1: all."),
+    RANGE(
+        "drift", "window_examples", INT, FIELD(drift_window_examples), "16384", 2, 100000000,
+        "Most holdout examples that a window keeps; of more a share is measured, chosen by hash. "
+        "A window that waits for installs takes some 30 bytes an example, and 4 a model and age."),
+    ROW("drift", "cluster", TEXT, FIELD(drift_cluster), NULL,
+        "A field whose equal values belong together (a user): intervals take them as one. Default: "
+        "`sample.holdout_key`, else each impression by itself."),
+    ROW("drift", "production_click", TEXT, FIELD(production[ESP_TASK_CLICK]), NULL,
+        "A field with the probability of a click that another model, the one in production, gave "
+        "the impression: it is measured beside ours, on the same examples."),
+    ROW("drift", "production_install_given_click", TEXT,
+        FIELD(production[ESP_TASK_INSTALL_GIVEN_CLICK]), NULL,
+        "The same for an install once clicked."),
+    ROW("drift", "production_install", TEXT, FIELD(production[ESP_TASK_INSTALL]), NULL,
+        "The same for a click and an install."),
+
     ROW("output", "examples", BOOL, FIELD(write_examples), "off",
         "on: every example that survives sampling is also written, with the impression's record."),
     ROW("output", "examples_topic", TEXT, FIELD(examples_topic), "espalier.examples", "Where to."),
@@ -220,6 +259,10 @@ const struct esp_setting option_table[] = {
           "makes."),
     ROW("output", "faults", TEXT, FIELD(fault_folder), ".",
         "The folder that gets the batch whose gradient was not finite."),
+
+    ROW("state", "folder", TEXT, FIELD(state_folder), "espalier-state",
+        "Where the run keeps what it needs between starts: fetched schemas, snapshots, fetch "
+        "positions. Made when it is first needed."),
 
     RANGE("run", "threads", INT, FIELD(threads), "0", 0, 256,
           "Threads that compute a batch; reading and joining have one of their own. 0: one less "

@@ -73,10 +73,22 @@ struct options {
 
     int64_t metric_window_us, metric_windows_kept;
 
+    int64_t snapshot_every_us; /* 0: none */
+    int snapshot_rows;         /* 0: f32, 1: bf16 */
+
+    bool drift_enabled;
+    const char *drift_topic;
+    int64_t drift_window_us;
+    struct esp_setting_list drift_ages; /* texts of numbers */
+    int64_t drift_sparse_from, drift_sparse, drift_window_examples;
+    const char *drift_cluster;
+    const char *production[ESP_N_TASKS]; /* fields with another's scores; NULL: none */
+
     bool write_examples;
     const char *examples_topic, *late_topic, *dead_letter_topic;
     int64_t output_partitions;
     const char *fault_folder;
+    const char *state_folder;
 
     int64_t threads;
 };

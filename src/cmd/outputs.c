@@ -31,6 +31,7 @@ void outputs_release(struct outputs *outputs)
         return;
     esp_log_writer_free(outputs->late);
     esp_log_writer_free(outputs->dead);
+    esp_log_writer_free(outputs->drift);
     for (size_t i = 0; i < outputs->n_examples; i++) {
         if (i == 0 || is_files(outputs)) /* in Kafka all share the first one's */
             esp_log_writer_free(outputs->examples[i].writer);
@@ -47,6 +48,7 @@ void outputs_topics(const struct config *config, struct output_topic topics[N_OU
     topics[0] = (struct output_topic){options->examples_topic, options->write_examples};
     topics[1] = (struct output_topic){options->late_topic, true};
     topics[2] = (struct output_topic){options->dead_letter_topic, true};
+    topics[3] = (struct output_topic){options->drift_topic, config->has_drift};
 }
 
 static enum esp_status open_writer(const struct outputs *outputs, const char *topic,
@@ -222,6 +224,36 @@ enum esp_status outputs_write_example(struct outputs *outputs, const struct esp_
     return status == ESP_OK ? append(outputs, output->writer, err) : status;
 }
 
+/* ---- drift ----------------------------------------------------------------------------------- */
+
+static enum esp_status open_drift(struct outputs *outputs, struct esp_error *err)
+{
+    if (outputs->drift != NULL)
+        return ESP_OK;
+    const char *json = esp_own_schema_json(ESP_SCHEMA_DRIFT);
+    enum esp_status status =
+        esp_schema_fingerprint(json, strlen(json), &outputs->drift_fingerprint, err);
+    if (status != ESP_OK)
+        return status;
+    return open_writer(outputs, outputs->config->options.drift_topic, json, &outputs->drift, err);
+}
+
+enum esp_status outputs_write_drift(struct outputs *outputs, const struct esp_drift_record *record,
+                                    struct esp_error *err)
+{
+    char key[ESP_DRIFT_KEY_SIZE];
+    esp_drift_key(record, key);
+    esp_buf_clear(&outputs->key);
+    enum esp_status status = open_drift(outputs, err);
+    if (status == ESP_OK)
+        status = esp_buf_append(&outputs->key, key, strlen(key), err);
+    if (status == ESP_OK)
+        status = begin_value(outputs, outputs->drift_fingerprint, err);
+    if (status == ESP_OK)
+        status = esp_encode_drift(&outputs->value, record, err);
+    return status == ESP_OK ? append(outputs, outputs->drift, err) : status;
+}
+
 static enum esp_status flush_writer(struct esp_log_writer *writer, struct esp_error *err)
 {
     return writer == NULL ? ESP_OK : esp_log_flush(writer, flush_patience_us, err);
@@ -231,7 +263,8 @@ enum esp_status outputs_flush(struct outputs *outputs, struct esp_error *err)
 {
     enum esp_status late = flush_writer(outputs->late, err);
     enum esp_status dead = flush_writer(outputs->dead, err);
-    enum esp_status status = late != ESP_OK ? late : dead;
+    enum esp_status drift = flush_writer(outputs->drift, err);
+    enum esp_status status = late != ESP_OK ? late : dead != ESP_OK ? dead : drift;
     for (size_t i = 0; i < outputs->n_examples; i++) {
         enum esp_status one = flush_writer(outputs->examples[i].writer, err);
         status = status != ESP_OK ? status : one;

@@ -1,14 +1,16 @@
 /*
- * outputs.h - records that leave the run: examples, late events, dead letters.
+ * outputs.h - records that leave the run: examples, late events, dead letters, drift.
  *
  * Keys are deterministic, so that a replay overwrites what it wrote before: an example's is its
- * impression's id and stage, a turned-away event's its topic, partition and offset.
+ * impression's id and stage, a turned-away event's its topic, partition and offset, a drift
+ * record's what it measures.
  */
 #ifndef ESP_CMD_OUTPUTS_H
 #define ESP_CMD_OUTPUTS_H
 
 #include "cmd/config.h"
 #include "core/buf.h"
+#include "event/drift_record.h"
 #include "join/joiner.h"
 #include "log/log.h"
 #include "sample/example.h"
@@ -27,8 +29,8 @@ struct outputs {
     const struct config *config;           /* borrowed */
     struct esp_log *log;                   /* borrowed */
     const struct esp_decoder *impressions; /* borrowed */
-    struct esp_log_writer *late, *dead;
-    uint64_t dead_letter_fingerprint;
+    struct esp_log_writer *late, *dead, *drift;
+    uint64_t dead_letter_fingerprint, drift_fingerprint;
     struct example_output *examples; /* (n_examples): one a schema of impressions */
     size_t n_examples, example_capacity;
     struct esp_buf key, value; /* scratch */
@@ -43,7 +45,7 @@ struct output_topic {
     const char *name;
     bool wanted;
 };
-enum { N_OUTPUT_TOPICS = 3 };
+enum { N_OUTPUT_TOPICS = 4 };
 void outputs_topics(const struct config *config, struct output_topic topics[N_OUTPUT_TOPICS]);
 
 /* Errors: as esp_log_append(). */
@@ -52,6 +54,9 @@ enum esp_status outputs_write_turned_away(struct outputs *outputs,
                                           struct esp_error *err);
 enum esp_status outputs_write_example(struct outputs *outputs, const struct esp_example *example,
                                       struct esp_error *err);
+
+enum esp_status outputs_write_drift(struct outputs *outputs, const struct esp_drift_record *record,
+                                    struct esp_error *err);
 
 /* Everything written is acknowledged or on disk. Errors: as esp_log_flush(). */
 enum esp_status outputs_flush(struct outputs *outputs, struct esp_error *err);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "core/buf.h"
 #include "core/ini.h"
 #include "core/status.h"
 
@@ -79,6 +80,13 @@ enum esp_status esp_settings_check_sections(const struct esp_setting *table, siz
                                             const struct esp_ini *ini,
                                             const char *const *passthrough, esp_ini_report *report,
                                             void *context, struct esp_error *err);
+
+/*
+ * Appends a row's value in a target as text: equal values give equal text, whatever was written.
+ * Of a text or list that is not there nothing is appended. Errors: ESP_ENOMEM, ESP_ELIMIT.
+ */
+enum esp_status esp_setting_write(const struct esp_setting *row, const void *target,
+                                  struct esp_buf *out, struct esp_error *err);
 
 /* Writes the options as Markdown: a heading a section, an entry a key with type, default, range. */
 void esp_settings_write_manual(const struct esp_setting *table, size_t n_rows, FILE *out);

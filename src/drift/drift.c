@@ -150,7 +150,8 @@ static enum esp_status open_snapshots(struct esp_drift *drift, int64_t window,
                 continue;
             struct esp_snapshot *snapshot = NULL;
             int64_t boundary_us = (window - ladder->ages[a]) * ladder->window_us;
-            enum esp_status status = config->open(config->context, m, boundary_us, &snapshot, err);
+            enum esp_status status =
+                config->open(config->open_context, m, boundary_us, &snapshot, err);
             if (status != ESP_OK)
                 return status;
             if (snapshot != NULL)

@@ -56,10 +56,11 @@ struct esp_drift_config {
      * Closed by esp_snapshot_close(). Errors end the call that needed it. */
     enum esp_status (*open)(void *context, size_t model, int64_t boundary_us,
                             struct esp_snapshot **out, struct esp_error *err);
+    void *open_context;
     /* Takes a measure, in order of (window complete, task, model, age). */
     enum esp_status (*emit)(void *context, const struct esp_drift_measure *measure,
                             struct esp_error *err);
-    void *context;
+    void *emit_context;
 };
 
 struct esp_drift;

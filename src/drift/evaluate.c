@@ -183,7 +183,7 @@ static enum esp_status measure_slot(const struct task_set *set, size_t slot, str
     enum esp_status status = measure_scored(set, &scored, &measure, err);
     if (status == ESP_OK)
         status = compare_production(set, slot, &measure, err);
-    return status == ESP_OK ? set->config->emit(set->config->context, &measure, err) : status;
+    return status == ESP_OK ? set->config->emit(set->config->emit_context, &measure, err) : status;
 }
 
 static enum esp_status measure_production(const struct task_set *set, struct esp_error *err)
@@ -197,7 +197,7 @@ static enum esp_status measure_production(const struct task_set *set, struct esp
                                 .labels = set->scored_labels,
                                 .weights = set->scored_weights};
     enum esp_status status = measure_scored(set, &scored, &measure, err);
-    return status == ESP_OK ? set->config->emit(set->config->context, &measure, err) : status;
+    return status == ESP_OK ? set->config->emit(set->config->emit_context, &measure, err) : status;
 }
 
 enum esp_status esp_holdout_evaluate(struct esp_holdout *holdout,

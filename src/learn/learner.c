@@ -95,6 +95,8 @@ enum esp_status esp_learner_new(const struct esp_learner_config *config, struct 
     if (status == ESP_OK)
         status = esp_progress_init(&learner->progress, &learner->setup, config->window_us,
                                    config->windows_kept, err);
+    learner->progress.done = config->window_done;
+    learner->progress.done_context = config->window_context;
     if (status == ESP_OK)
         status = esp_rows_init(&learner->learning, config->n_features, B, err);
     if (status == ESP_OK)

@@ -58,13 +58,24 @@ struct esp_model_config {
     double keep; /* r: the offset is ln r */
 };
 
+/* One task of one window of progressive validation, when it has all its labels. */
+struct esp_window_done {
+    int64_t start_us, end_us; /* of impression times */
+    enum esp_task task;
+    const struct esp_task_sums *sums;
+    const struct esp_task_report *report; /* AUCs are null beyond 512 windows that wait */
+};
+
 struct esp_learner_config {
     struct esp_model_config model;
     const char *const *feature_names; /* n_features: default rows are keyed by name */
     size_t n_features;
-    bool has_installs;        /* false: no install task whatever the set-up */
-    int64_t window_us;        /* progressive metrics by windows of t_i; 0: none */
-    size_t windows_kept;      /* finished ones kept for the report */
+    bool has_installs;   /* false: no install task whatever the set-up */
+    int64_t window_us;   /* progressive metrics by windows of t_i; 0: none */
+    size_t windows_kept; /* finished ones kept for the report */
+    /* Told of every window and task once, in label order; NULL: not. */
+    void (*window_done)(void *context, const struct esp_window_done *done);
+    void *window_context;
     const char *fault_folder; /* a batch whose gradient is not finite is written here; NULL: not */
 };
 

@@ -213,6 +213,27 @@ static void forget_oldest(struct esp_progress *progress)
             progress->n_windows * sizeof(*progress->metrics));
 }
 
+/* Tells of a window's tasks whose last label has come. */
+static void tell_done(struct esp_progress *progress, size_t i)
+{
+    struct esp_window_metrics *metrics = &progress->metrics[i];
+    for (enum esp_task task = 0; task < ESP_N_TASKS; task++) {
+        if (!progress->has_task[task] || metrics->told[task] || !is_complete(progress, i, task))
+            continue;
+        metrics->told[task] = true;
+        struct esp_task_report report;
+        esp_task_metric_report(&metrics->train[task], &report);
+        struct esp_window_done done = {
+            .start_us = progress->windows[i].start_us,
+            .end_us = progress->windows[i].start_us + progress->window_us,
+            .task = task,
+            .sums = &progress->windows[i].train[task],
+            .report = &report,
+        };
+        progress->done(progress->done_context, &done);
+    }
+}
+
 void esp_progress_close_windows(struct esp_progress *progress)
 {
     size_t n_complete = 0;
@@ -224,6 +245,8 @@ void esp_progress_close_windows(struct esp_progress *progress)
             progress->newest_us - progress->windows[i].start_us >= progress->window_us;
         progress->windows[i].complete = metrics->clicks_complete && metrics->n_waiting == 0;
         n_complete += progress->windows[i].complete;
+        if (progress->done != NULL)
+            tell_done(progress, i);
     }
     while (n_complete > progress->windows_kept && progress->windows[0].complete) {
         forget_oldest(progress);

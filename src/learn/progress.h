@@ -21,6 +21,7 @@ struct esp_window_metrics {
     struct esp_task_metric train[ESP_N_TASKS];
     uint64_t n_waiting; /* predictions of the window that wait for an install label */
     bool clicks_complete;
+    bool told[ESP_N_TASKS]; /* the window was done for the task */
 };
 
 struct esp_progress {
@@ -35,6 +36,8 @@ struct esp_progress {
     struct esp_window_metrics *metrics;
     size_t n_windows, capacity;
     int64_t newest_us; /* the latest t_i whose click label was counted */
+    void (*done)(void *context, const struct esp_window_done *done); /* NULL: nobody is told */
+    void *done_context;
 };
 
 /* Errors: ESP_ENOMEM. */

@@ -1,0 +1,81 @@
+/*
+ * snapshots.h - the models' snapshots on the learning thread: when they are taken, the files that
+ * drift still needs, and their way to the publisher.
+ *
+ * A boundary is a multiple of snapshot.every. It is crossed by the first label that is due at or
+ * after it; what was due before is then learned, and nothing else. A model that has learned nothing
+ * since its last snapshot gets none: the last one stands for the boundaries up to the next.
+ */
+#ifndef ESP_CMD_SNAPSHOTS_H
+#define ESP_CMD_SNAPSHOTS_H
+
+#include "cmd/config.h"
+#include "learn/learner.h"
+#include "snapshot/snapshot.h"
+
+/* A file that stands for the boundaries [from, until) of its model. */
+struct snapshot_file {
+    int64_t from_us, until_us; /* until ESP_TIME_END: the newest */
+    char *path;                /* owned */
+};
+
+struct model_snapshots {
+    char run[CONFIG_RUN_SIZE];
+    struct snapshot_file *files; /* (n) oldest first */
+    size_t n, capacity;
+    uint64_t n_steps; /* of the model when the newest was taken */
+    uint64_t n_taken, n_bytes;
+    int64_t newest_us; /* boundary; ESP_TIME_NONE: none yet */
+};
+
+/* Takes a finished file, which stays where it is until the ladder needs it no more. */
+typedef enum esp_status snapshot_taker(void *context, size_t model, int64_t number,
+                                       const char *path, struct esp_error *err);
+
+struct snapshots {
+    const struct config *config;    /* borrowed */
+    char *folder;                   /* of the files: [state] folder/snapshots */
+    struct model_snapshots *models; /* (config->n_models) */
+    int64_t next_us;   /* the boundary that is crossed next; ESP_TIME_NONE: no label came */
+    uint64_t *schemas; /* (n_schemas) fingerprints of impressions that were learned, ascending */
+    size_t n_schemas, schema_capacity;
+    const struct esp_writer *last_writer; /* whose fingerprint is among them */
+    snapshot_taker *taker;                /* NULL: nobody publishes */
+    void *taker_context;
+};
+
+/* Makes the folder, and removes what an earlier run left in it of the same models.
+ * Errors: ESP_EIO, ESP_ECONFIG, ESP_ENOMEM. */
+enum esp_status snapshots_init(struct snapshots *snapshots, const struct config *config,
+                               struct esp_error *err);
+void snapshots_release(struct snapshots *snapshots);
+
+/* True if a label that is due then crosses a boundary: snapshots_take() comes before it. */
+bool snapshots_due(struct snapshots *snapshots, int64_t due_us);
+
+/*
+ * Takes snapshots of all models, whose batches were closed, at the boundary that due_us crosses.
+ *
+ * features  as the models' batches were made with
+ * Errors: ESP_EIO, ESP_ENOMEM, the taker's.
+ */
+enum esp_status snapshots_take(struct snapshots *snapshots, struct esp_learner *const *learners,
+                               const struct esp_features *features, int64_t due_us,
+                               struct esp_error *err);
+
+/* Time has ended: everything before the next boundary is learned, so it is crossed. */
+enum esp_status snapshots_finish(struct snapshots *snapshots, struct esp_learner *const *learners,
+                                 const struct esp_features *features, struct esp_error *err);
+
+/* Notes whose impressions are learned. Errors: ESP_ENOMEM. */
+enum esp_status snapshots_note_writer(struct snapshots *snapshots, const struct esp_writer *writer,
+                                      struct esp_error *err);
+
+/* Opens the snapshot that stands for a boundary; *out NULL: there is none. For drift's config. */
+enum esp_status snapshots_open(void *snapshots, size_t model, int64_t boundary_us,
+                               struct esp_snapshot **out, struct esp_error *err);
+
+/* Removes the files that windows from first_window on do not need. */
+void snapshots_forget(struct snapshots *snapshots, int64_t first_window);
+
+#endif
