@@ -3,10 +3,9 @@
  *
  * Intervals are linearised (the delta method). A figure f of weighted means is moved by unit c by
  * d_c / W, with W = sum w and d_c linear in the unit's W_c, L_c, P_c, Y_c; its variance is
- * estimated by sum d_c^2 / W^2 times n / (n - 1), n units: the with-replacement variance of a ratio
- * under cluster sampling (Cochran 1977, sections 6.4 and 9A; Sarndal et al. 1992, section 5.6). So
- * sums of squares and products are all that must be kept, and intervals of merged sums are those of
- * all the examples.
+ * estimated by sum d_c^2 / W^2 times n / (n - 1), n units: sources in docs/metrics.md. So sums of
+ * squares and products are all that must be kept, and intervals of merged sums are those of all the
+ * examples.
  *
  *   log loss     f = R = sum L / W         d = L - R W
  *   NE           f = R / H(b), b = sum Y / W
