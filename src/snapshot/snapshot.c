@@ -94,6 +94,7 @@ static enum esp_status find(const struct esp_snapshot *snapshot, const char *nam
                             const struct esp_file_tensor **out, struct esp_error *err)
 {
     const struct esp_file_tensor *tensor = esp_file_layout_find(&snapshot->head.layout, name);
+    *out = NULL;
     if (tensor == NULL)
         return esp_fail(err, ESP_EDATA, "tensor %s is missing", name);
     if (tensor->dtype != dtype || tensor->n_dims != (cols == 0 ? 1 : 2) ||
@@ -199,7 +200,7 @@ static enum esp_status load_rows(struct esp_snapshot *snapshot, size_t t, uint64
 {
     char name[ESP_FILE_TENSOR_NAME_SIZE];
     snprintf(name, sizeof name, "embedding.%zu.rows", t);
-    const struct esp_file_tensor *any = esp_file_layout_find(&snapshot->head.layout, name), *rows;
+    const struct esp_file_tensor *any = esp_file_layout_find(&snapshot->head.layout, name), *rows = NULL;
     bool is_half = any != NULL && any->dtype == ESP_DTYPE_BF16;
     enum esp_status status = find(snapshot, name, is_half ? ESP_DTYPE_BF16 : ESP_DTYPE_F32,
                                   UINT64_MAX, snapshot->network.width, &rows, err);
@@ -216,7 +217,7 @@ static enum esp_status load_rows(struct esp_snapshot *snapshot, size_t t, uint64
 static enum esp_status load_table(struct esp_snapshot *snapshot, size_t t, struct esp_error *err)
 {
     char name[ESP_FILE_TENSOR_NAME_SIZE];
-    const struct esp_file_tensor *keys, *row_of;
+    const struct esp_file_tensor *keys = NULL, *row_of = NULL;
     uint64_t n_rows = 0;
     snprintf(name, sizeof name, "embedding.%zu.keys", t);
     enum esp_status status = find(snapshot, name, ESP_DTYPE_U64, UINT64_MAX, 0, &keys, err);
@@ -243,7 +244,7 @@ static enum esp_status load_table(struct esp_snapshot *snapshot, size_t t, struc
 static enum esp_status load_features(struct esp_snapshot *snapshot, struct esp_error *err)
 {
     const struct esp_manifest *manifest = &snapshot->manifest;
-    const struct esp_file_tensor *state;
+    const struct esp_file_tensor *state = NULL;
     enum esp_status status =
         find(snapshot, "features.state", ESP_DTYPE_U8, UINT64_MAX, 0, &state, err);
     struct esp_error why = {0};
