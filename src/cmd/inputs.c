@@ -5,6 +5,7 @@
 #include <string.h>
 
 enum { PEEK_BATCH = 256 };
+static const int64_t look_patience_us = ESP_SECOND; /* for a look that will be repeated */
 
 /* Passes a container's schema on to the decoder and keeps the first refusal for the user. */
 static enum esp_status open_and_note(void *context, const char *json, size_t size,
@@ -129,6 +130,33 @@ enum esp_status inputs_open_readers(struct inputs *inputs, bool follow, struct e
                 return status;
         }
     }
+    return ESP_OK;
+}
+
+enum esp_status inputs_open_new_partitions(struct inputs *inputs, enum esp_event_kind kind,
+                                           size_t *out_n, struct esp_error *err)
+{
+    struct input *input = &inputs->kinds[kind];
+    size_t n_now = 0, n_before = input->n_partitions, n_opened = n_before;
+    *out_n = 0;
+    enum esp_status status =
+        esp_log_partitions(inputs->log, inputs->config->options.inputs[kind].topic,
+                           look_patience_us, &n_now, err);
+    if (status != ESP_OK || n_now <= n_before)
+        return status;
+    struct esp_log_reader **readers = realloc(input->readers, n_now * sizeof *readers);
+    if (readers == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu partitions", n_now);
+    input->readers = readers;
+    for (; status == ESP_OK && n_opened < n_now; n_opened += status == ESP_OK)
+        status = open_reader(inputs, kind, n_opened, true, &readers[n_opened], err);
+    if (status != ESP_OK) {
+        while (n_opened > n_before)
+            esp_log_reader_free(readers[--n_opened]);
+        return status;
+    }
+    input->n_partitions = n_now;
+    *out_n = n_now - n_before;
     return ESP_OK;
 }
 

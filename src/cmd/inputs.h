@@ -52,6 +52,16 @@ enum esp_status inputs_find_topics(struct inputs *inputs, int64_t timeout_us,
 enum esp_status inputs_open_readers(struct inputs *inputs, bool follow, struct esp_error *err);
 void inputs_close_readers(struct inputs *inputs);
 
+/*
+ * Looks once for partitions that a topic has gained since, and opens readers that follow them from
+ * their first record. On failure nothing has changed.
+ *
+ * out_n   how many there are; 0: none
+ * Errors: ESP_EBROKER (look again later), as esp_log_reader_new().
+ */
+enum esp_status inputs_open_new_partitions(struct inputs *inputs, enum esp_event_kind kind,
+                                           size_t *out_n, struct esp_error *err);
+
 /* What a first look at one topic found. */
 struct input_peek {
     size_t n_records, n_rejected;

@@ -54,6 +54,27 @@ int esp_kafka_ms(int64_t timeout_us)
     return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
+enum { FIRST_STEP_MS = 500 };
+
+int esp_kafka_step_ms(const struct esp_kafka_log *kafka, struct esp_kafka_wait *wait)
+{
+    int64_t now_us = esp_log_now_us(), left_us = wait->end_us - now_us;
+    wait->step_us = wait->step_us == 0 ? FIRST_STEP_MS * ESP_MS : 2 * wait->step_us;
+    bool is_one_step = kafka->log.stop_wanted == NULL || left_us < wait->step_us;
+    wait->step_end_us = is_one_step ? wait->end_us : now_us + wait->step_us;
+    return esp_kafka_ms(wait->step_end_us - now_us);
+}
+
+bool esp_kafka_waits_on(const struct esp_kafka_log *kafka, const struct esp_kafka_wait *wait,
+                        rd_kafka_resp_err_t code)
+{
+    bool is_late = code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__TRANSPORT;
+    int64_t now_us = esp_log_now_us();
+    /* A failure before its time is one: it would be the same at once again. */
+    return is_late && now_us + ESP_MS >= wait->step_end_us && now_us < wait->end_us &&
+           !esp_log_stops(&kafka->log);
+}
+
 /* Notes that a kind is said now; false if it was within the last minute. Evicts the oldest. */
 static bool may_say(struct esp_kafka_log *kafka, uint64_t hash)
 {
@@ -260,7 +281,8 @@ enum esp_status esp_log_open_kafka(const struct esp_log_property *properties, si
     struct esp_kafka_log *kafka = calloc(1, sizeof *kafka);
     if (kafka == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for a log");
-    kafka->log = (struct esp_log){&kafka_ops, report, report_context};
+    kafka->log = (struct esp_log){
+        .ops = &kafka_ops, .report = report, .report_context = report_context};
     pthread_mutex_init(&kafka->lock, NULL);
     pthread_mutex_init(&kafka->say_lock, NULL);
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
