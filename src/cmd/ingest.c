@@ -225,7 +225,8 @@ static enum esp_status look_at_topic(struct ingest *ingest, enum esp_event_kind 
     if (n == 0)
         return ESP_OK;
     size_t n_now = ingest->inputs->kinds[kind].n_partitions;
-    esp_logf(ESP_INFO, "topic %s has %zu partitions now, %zu before; new ones are read from the start",
+    esp_logf(ESP_INFO,
+             "topic %s has %zu partitions now, %zu before; new ones are read from the start",
              ingest->run->config->options.inputs[kind].topic, n_now, n_now - n);
     return ESP_OK;
 }

@@ -10,12 +10,16 @@
 #include "event/event.h"
 #include "log/log.h"
 
+struct inputs;
+
 struct input {
+    struct inputs *owner;
     struct esp_decoder *decoder;
     struct esp_log_framer framer;    /* the decoder's, with refusals noted below */
     size_t n_partitions;             /* 0: the input is not read */
     struct esp_log_reader **readers; /* (n_partitions) */
     struct esp_error refusal;        /* the first container that could not be read, and why */
+    size_t n_told;                   /* of the decoder's writers: the user knows of these */
 };
 
 struct inputs {
