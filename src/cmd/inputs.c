@@ -234,6 +234,9 @@ enum esp_status inputs_open_new_partitions(struct inputs *inputs, enum esp_event
     *out_n = 0;
     enum esp_status status = esp_log_partitions(
         inputs->log, inputs->config->options.inputs[kind].topic, look_patience_us, &n_now, err);
+    if (status == ESP_OK && n_now == 0)
+        return esp_fail(err, ESP_EIO, "topic %s is gone: it was deleted while it was read",
+                        topic_of(input));
     if (status != ESP_OK || n_now <= n_before)
         return status;
     struct esp_log_reader **readers = realloc(input->readers, n_now * sizeof *readers);

@@ -28,8 +28,8 @@
 struct ingest_status {
     struct esp_join_counters counters[ESP_N_EVENT_KINDS];
     struct esp_joiner_usage usage;
-    int64_t watermark_us; /* ESP_TIME_NONE, or ESP_TIME_END once time has ended */
-    uint64_t bytes;       /* of records read */
+    int64_t watermark_us;                   /* ESP_TIME_NONE, or ESP_TIME_END once time has ended */
+    uint64_t bytes;                         /* of records read */
     size_t n_partitions[ESP_N_EVENT_KINDS]; /* 0: the input is not read */
     uint64_t damaged_files, skipped_bytes;
     uint64_t labels[3];                  /* by enum esp_stage */

@@ -14,8 +14,7 @@ rd_kafka_resp_err_t esp_kafka_query_offset(struct esp_kafka_log *kafka, const ch
     struct esp_kafka_wait wait = {.end_us = esp_log_now_us() + timeout_ms * ESP_MS};
     rd_kafka_resp_err_t code;
     do
-        code =
-            rd_kafka_offsets_for_times(kafka->consumer, list, esp_kafka_step_ms(kafka, &wait));
+        code = rd_kafka_offsets_for_times(kafka->consumer, list, esp_kafka_step_ms(kafka, &wait));
     while (esp_kafka_waits_on(kafka, &wait, code));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         code = row->err;

@@ -30,13 +30,14 @@ struct esp_kafka_writer;
 
 struct esp_kafka_log {
     struct esp_log log;
-    rd_kafka_t *consumer;             /* owned */
+    rd_kafka_t *consumer;             /* owned; freed by kafka_free() in a thread of its own */
     rd_kafka_conf_t *producer_conf;   /* owned; the producer is made from a copy */
     rd_kafka_t *producer;             /* owned; NULL: none yet */
     struct esp_kafka_writer *writers; /* all that were ever made: their messages may outlive them */
     bool resets_offsets;              /* the user set auto.offset.reset */
     bool says_all;                    /* the user set debug: every line is passed on */
-    atomic_bool gives_up; /* an end is wanted, and a full queue found no room in time */
+    atomic_bool gives_up;             /* an end is wanted, and a full queue found no room in time */
+    atomic_uint_fast64_t n_gone_hints;  /* how often a topic or partition was said to be unknown */
     atomic_uint_fast64_t n_link_faults; /* connections lost so far: an end is then unconfirmed */
     pthread_mutex_t lock;               /* guards producer, producer_conf, writers */
     pthread_mutex_t say_lock; /* guards said; innermost: librdkafka logs within its own calls */

@@ -13,8 +13,8 @@ enum {
     POLL_EVERY = 256, /* appends between looks at delivery reports */
 };
 
-#define FOREVER_US (365 * ESP_DAY)
-#define ROOM_PATIENCE_US ESP_SECOND        /* once an end is wanted: for room in a full queue, */
+#define FOREVER_US        (365 * ESP_DAY)
+#define ROOM_PATIENCE_US  ESP_SECOND       /* once an end is wanted: for room in a full queue, */
 #define FLUSH_PATIENCE_US (5 * ESP_SECOND) /* and for what is in it to be delivered */
 
 struct esp_kafka_writer {

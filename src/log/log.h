@@ -84,7 +84,8 @@ enum esp_status esp_log_open_files(const char *root, const char *codec, esp_log_
 
 /*
  * Lets waits for a broker end soon once `wanted` says so; without it they take their full time. For
- * files it does nothing. Before readers and writers are made; called from the threads that use them.
+ * files it does nothing. Before readers and writers are made; called from the threads that use
+ * them.
  */
 typedef bool esp_log_stop_wanted(void *context);
 void esp_log_set_stop(struct esp_log *log, esp_log_stop_wanted *wanted, void *context);
