@@ -81,7 +81,11 @@ static enum esp_status check_input(struct inputs *inputs, enum esp_event_kind ki
     const struct input *input = &inputs->kinds[kind];
     const struct input_options *options = &inputs->config->options.inputs[kind];
     struct input_peek peek;
-    enum esp_status status = inputs_peek(inputs, kind, PEEK_RECORDS, false, &peek, err);
+    /* Quietly first: a file that has fewer features than the first one with all of them is fine,
+     * but may stand before it. */
+    enum esp_status status = inputs_peek(inputs, kind, 1, true, &peek, err);
+    if (status == ESP_OK)
+        status = inputs_peek(inputs, kind, PEEK_RECORDS, false, &peek, err);
     if (status != ESP_OK)
         return status;
     char label[32], span[ESP_TIME_TEXT_SIZE];

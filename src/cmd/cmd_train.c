@@ -110,6 +110,13 @@ static void train_release(struct train *train)
     config_release(&train->config);
 }
 
+/* From any thread that reads or writes. */
+static bool wants_end(void *context)
+{
+    const struct train *train = context;
+    return stop_asked() || atomic_load(&train->run.stop);
+}
+
 /* A broker that is away when the run starts is waited for, as one that goes away later is. */
 static enum esp_status wait_for_broker(struct train *train,
                                        enum esp_status (*ask)(struct train *, struct esp_error *),
@@ -218,6 +225,7 @@ static enum esp_status train_build(struct train *train, struct esp_error *err)
         status = new_queues(train, err);
     if (status != ESP_OK)
         return status;
+    esp_log_set_stop(train->inputs.log, wants_end, train);
     const struct esp_decoder *impressions = train->inputs.kinds[ESP_IMPRESSION].decoder;
     outputs_init(&train->ingest_outputs, &train->config, train->inputs.log, impressions);
     outputs_init(&train->learning_outputs, &train->config, train->inputs.log, impressions);
@@ -288,7 +296,7 @@ static int train_run(struct train *train)
 {
     say_start(train);
     struct display display;
-    display_init(&display, &train->run, &train->inputs, train->arguments->follow);
+    display_init(&display, &train->run, train->arguments->follow);
     run_threads(train, &display);
     display_end(&display);
     display_write(&display, stdout);

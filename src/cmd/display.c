@@ -48,13 +48,13 @@ static const char *watermark_text(int64_t watermark_us, char text[FIGURE_TEXT_SI
     return text;
 }
 
-static void write_head(const struct display *display, FILE *out)
+static void write_head(const struct display *display, const struct view *view, FILE *out)
 {
     const struct config *config = display->run->config;
     size_t n_topics = 0, n_partitions = 0;
     for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
-        n_topics += display->inputs->kinds[kind].n_partitions > 0;
-        n_partitions += display->inputs->kinds[kind].n_partitions;
+        n_topics += view->ingest.n_partitions[kind] > 0;
+        n_partitions += view->ingest.n_partitions[kind];
     }
     fprintf(out, "%zu topics, %zu partitions; model%s ", n_topics, n_partitions,
             config->n_models == 1 ? "" : "s");
@@ -122,10 +122,10 @@ static void write_models(const struct display *display, FILE *out)
     }
 }
 
-static void write_counters(const struct display *display, const struct view *view, FILE *out)
+static void write_counters(const struct view *view, FILE *out)
 {
     for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
-        if (display->inputs->kinds[kind].n_partitions == 0)
+        if (view->ingest.n_partitions[kind] == 0)
             continue;
         const struct esp_join_counters *c = &view->ingest.counters[kind];
         const struct {
@@ -152,10 +152,10 @@ static void write_counters(const struct display *display, const struct view *vie
 void display_write(struct display *display, FILE *out)
 {
     struct view view = take_view(display->run);
-    write_head(display, out);
+    write_head(display, &view, out);
     write_flow(display, &view, out);
     write_models(display, out);
-    write_counters(display, &view, out);
+    write_counters(&view, out);
 }
 
 /* ---- a terminal ------------------------------------------------------------------------------ */
@@ -228,12 +228,10 @@ static void log_state(const struct display *display, const struct view *view)
     }
 }
 
-void display_init(struct display *display, struct run *run, const struct inputs *inputs,
-                  bool follow)
+void display_init(struct display *display, struct run *run, bool follow)
 {
     *display = (struct display){
         .run = run,
-        .inputs = inputs,
         .follow = follow,
         .in_place = isatty(STDERR_FILENO) == 1,
         .started_us = run_clock_us(),

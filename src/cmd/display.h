@@ -9,12 +9,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "cmd/inputs.h"
 #include "cmd/run.h"
 
 struct display {
-    struct run *run; /* borrowed, as inputs */
-    const struct inputs *inputs;
+    struct run *run; /* borrowed */
     bool follow;
     bool in_place;                /* stderr is a terminal */
     int n_drawn_lines;            /* that stand on the terminal now */
@@ -24,8 +22,7 @@ struct display {
 };
 
 /* Decides by stderr how to show; on a terminal, log lines step around the figures. */
-void display_init(struct display *display, struct run *run, const struct inputs *inputs,
-                  bool follow);
+void display_init(struct display *display, struct run *run, bool follow);
 
 /* Shows the state if it is time for that. */
 void display_refresh(struct display *display);

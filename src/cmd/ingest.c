@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+#include "core/logger.h"
+
 enum {
     LABELS_A_CALL = 512,
     EXAMPLES_A_BATCH = 2048,
@@ -39,6 +41,7 @@ static enum esp_status new_joiner(struct ingest *ingest, struct esp_error *err)
         .future_us = options->future_us,
         .ahead_us = options->ahead_us,
         .idle_lag_us = options->idle_lag_us,
+        .max_store_bytes = options->join_memory,
         .installs_by_click = options->inputs[ESP_INSTALL].refers_to == REFERS_TO_CLICK,
         .whole_wanted = ingest->config.whole ? whole_wanted : NULL,
         .whole_context = ingest,
@@ -103,6 +106,7 @@ static void publish(struct ingest *ingest)
     for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
         const struct input *input = &ingest->inputs->kinds[kind];
         esp_joiner_counters(ingest->joiner, (enum esp_event_kind)kind, &status->counters[kind]);
+        status->n_partitions[kind] = input->n_partitions;
         for (size_t p = 0; p < input->n_partitions; p++) {
             struct esp_log_reader_stats stats;
             esp_log_reader_stats(input->readers[p], &stats);
@@ -204,6 +208,44 @@ static enum esp_status drain(struct ingest *ingest, struct esp_error *err)
     return ESP_OK;
 }
 
+/* ---- partitions that are added --------------------------------------------------------------- */
+
+static enum esp_status look_at_topic(struct ingest *ingest, enum esp_event_kind kind,
+                                     struct esp_error *err)
+{
+    struct esp_error why = {0};
+    size_t n = 0;
+    enum esp_status status = inputs_open_new_partitions(ingest->inputs, kind, &n, &why);
+    if (status == ESP_EBROKER)
+        return ESP_OK; /* the log tells of brokers that are away; the next look is soon */
+    if (status == ESP_OK && n > 0)
+        status = esp_intake_add_partitions(ingest->intake, kind, n, &why);
+    if (status != ESP_OK)
+        return esp_fail(err, status, "%s", why.text);
+    if (n == 0)
+        return ESP_OK;
+    size_t n_now = ingest->inputs->kinds[kind].n_partitions;
+    esp_logf(ESP_INFO,
+             "topic %s has %zu partitions now, %zu before; new ones are read from the start",
+             ingest->run->config->options.inputs[kind].topic, n_now, n_now - n);
+    return ESP_OK;
+}
+
+static enum esp_status look_for_partitions(struct ingest *ingest, int64_t now_us,
+                                           struct esp_error *err)
+{
+    const struct options *options = &ingest->run->config->options;
+    enum esp_status status = ESP_OK;
+    if (!ingest->config.follow || now_us - ingest->looked_us < options->look_every_us)
+        return ESP_OK;
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS && status == ESP_OK; kind++) {
+        if (ingest->inputs->kinds[kind].n_partitions > 0)
+            status = look_at_topic(ingest, (enum esp_event_kind)kind, err);
+    }
+    ingest->looked_us = run_clock_us();
+    return status;
+}
+
 /* ---- records to labels ----------------------------------------------------------------------- */
 
 static enum esp_status write_turned_away(struct ingest *ingest, struct esp_error *err)
@@ -274,15 +316,19 @@ static enum esp_status read_once(struct ingest *ingest, enum esp_event_kind kind
 
 static enum esp_status read_all(struct ingest *ingest, struct esp_error *err)
 {
+    ingest->looked_us = run_clock_us();
     while (!atomic_load(&ingest->run->stop)) {
         enum esp_event_kind kind;
         uint32_t partition;
         int64_t wait_us = 0, now_us = run_clock_us();
         publish_now_and_then(ingest, now_us);
+        enum esp_status status = look_for_partitions(ingest, now_us, err);
+        if (status != ESP_OK)
+            return status;
         if (esp_intake_next(ingest->intake, now_us, &kind, &partition, &wait_us) == ESP_INTAKE_DONE)
             return ESP_OK;
         size_t n = 0;
-        enum esp_status status = read_once(ingest, kind, partition, wait_us, &n, err);
+        status = read_once(ingest, kind, partition, wait_us, &n, err);
         if (status == ESP_OK)
             status = drain(ingest, err);
         if (status != ESP_OK)
@@ -324,12 +370,14 @@ void *ingest_main(void *context)
         status = finish(ingest, &err);
     /* Also when the run failed: the dead letters that made it fail are what the user wants to see.
      */
-    enum esp_status flushed = outputs_flush(ingest->outputs, &err);
-    status = status != ESP_OK ? status : flushed;
+    struct esp_error lost = {0};
+    outputs_flush(ingest->outputs, &lost);
     commit_all(ingest);
     publish(ingest);
     if (status != ESP_OK)
         run_fail(ingest->run, &err);
+    if (lost.status != ESP_OK)
+        run_fail(ingest->run, &lost);
     esp_queue_close(ingest->full);
     run_thread_ended(ingest->run);
     return NULL;

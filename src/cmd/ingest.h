@@ -32,7 +32,7 @@ struct ingest {
     struct esp_label *labels;        /* (LABELS_A_CALL) */
     struct esp_example_batch *batch; /* the one being filled */
     struct ingest_status status;     /* published now and then */
-    int64_t published_us, committed_us;
+    int64_t published_us, committed_us, looked_us;
 };
 
 /*

@@ -4,7 +4,96 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/avro_schema.h"
+
 enum { PEEK_BATCH = 256 };
+static const int64_t look_patience_us = ESP_SECOND; /* for a look that will be repeated */
+
+static const char *topic_of(const struct input *input)
+{
+    const struct inputs *inputs = input->owner;
+    return inputs->config->options.inputs[input - inputs->kinds].topic;
+}
+
+static bool has_writer_named(const struct input *input, const char *name)
+{
+    size_t n = input->decoder == NULL ? 0 : esp_decoder_n_writers(input->decoder);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(esp_writer_name(esp_decoder_writer(input->decoder, (uint16_t)i)), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The topic whose records bear this name, if this one's do not; NULL: none. */
+static const char *topic_of_others(const struct input *input, const char *name)
+{
+    const struct inputs *inputs = input->owner;
+    if (esp_decoder_n_writers(input->decoder) == 0 || has_writer_named(input, name))
+        return NULL;
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        if (has_writer_named(&inputs->kinds[kind], name))
+            return inputs->config->options.inputs[kind].topic;
+    }
+    return NULL;
+}
+
+/*
+ * Clicks and installs need no more than an id and a time, and impressions have both under the same
+ * names: only the name of the records tells that a file of impressions is in the wrong folder. So
+ * a name that this topic has not had yet, but another one has, is refused.
+ */
+static enum esp_status check_topic(const struct input *input, const char *json, size_t size,
+                                   struct esp_error *err)
+{
+    struct esp_schema *schema = NULL;
+    if (esp_schema_parse(json, size, &schema, NULL) != ESP_OK)
+        return ESP_OK; /* the decoder says what is wrong with it */
+    enum esp_status status = ESP_OK;
+    const char *name = schema->root->name;
+    const char *other = name == NULL ? NULL : topic_of_others(input, name);
+    if (other != NULL)
+        status = esp_fail(
+            err, ESP_ESCHEMA,
+            "topic %s: its records are %s, as those of topic %s are; here they are %s",
+            topic_of(input), name, other, esp_writer_name(esp_decoder_writer(input->decoder, 0)));
+    esp_schema_free(schema);
+    return status;
+}
+
+/* What is worth a word about one of a topic's schemas. False: nothing. */
+static bool describe_writer(const struct input *input, size_t i, char *line, size_t size)
+{
+    const struct input *impressions = &input->owner->kinds[ESP_IMPRESSION];
+    const struct esp_writer *writer = esp_decoder_writer(input->decoder, (uint16_t)i);
+    const char *name = esp_writer_name(writer), *missing = NULL;
+    size_t n_missing = esp_writer_n_missing(writer, &missing);
+    if (i == 0 && input != impressions && has_writer_named(impressions, name))
+        snprintf(line, size, "topic %s: its records are %s, as those of topic %s are",
+                 topic_of(input), name, topic_of(impressions));
+    else if (i > 0 && n_missing > 0)
+        snprintf(line, size,
+                 "topic %s: files with another schema, %s; it lacks %zu of the features (%s ...), "
+                 "which are missing there",
+                 topic_of(input), name, n_missing, missing);
+    else if (i > 0)
+        snprintf(line, size, "topic %s: files with another schema, %s", topic_of(input), name);
+    else
+        return false;
+    return true;
+}
+
+/* Says it once. */
+static void tell_writers(struct input *input)
+{
+    const struct inputs *inputs = input->owner;
+    char line[512];
+    size_t n = esp_decoder_n_writers(input->decoder);
+    for (; input->n_told < n; input->n_told++) {
+        if (describe_writer(input, input->n_told, line, sizeof line))
+            inputs->report(inputs->report_context, &(struct esp_log_event){ESP_LOG_NOTE, line});
+    }
+}
 
 /* Passes a container's schema on to the decoder and keeps the first refusal for the user. */
 static enum esp_status open_and_note(void *context, const char *json, size_t size,
@@ -13,7 +102,11 @@ static enum esp_status open_and_note(void *context, const char *json, size_t siz
     struct input *input = context;
     const struct esp_log_framer *framer = esp_decoder_framer(input->decoder);
     struct esp_error why = {0};
-    enum esp_status status = framer->open(framer->context, json, size, out_schema, &why);
+    enum esp_status status = check_topic(input, json, size, &why);
+    if (status == ESP_OK)
+        status = framer->open(framer->context, json, size, out_schema, &why);
+    if (status == ESP_OK && !atomic_load(&input->owner->quiet))
+        tell_writers(input);
     if (status == ESP_OK)
         return ESP_OK;
     if (input->refusal.status == ESP_OK)
@@ -58,6 +151,7 @@ enum esp_status inputs_open(struct inputs *inputs, const struct config *config,
         struct input *input = &inputs->kinds[kind];
         if (!is_read(config, kind))
             continue;
+        input->owner = inputs;
         struct esp_decoder_config decoder = config_decoder(config, (enum esp_event_kind)kind);
         enum esp_status status = esp_decoder_new(&decoder, &input->decoder, err);
         if (status != ESP_OK)
@@ -129,6 +223,35 @@ enum esp_status inputs_open_readers(struct inputs *inputs, bool follow, struct e
                 return status;
         }
     }
+    return ESP_OK;
+}
+
+enum esp_status inputs_open_new_partitions(struct inputs *inputs, enum esp_event_kind kind,
+                                           size_t *out_n, struct esp_error *err)
+{
+    struct input *input = &inputs->kinds[kind];
+    size_t n_now = 0, n_before = input->n_partitions, n_opened = n_before;
+    *out_n = 0;
+    enum esp_status status = esp_log_partitions(
+        inputs->log, inputs->config->options.inputs[kind].topic, look_patience_us, &n_now, err);
+    if (status == ESP_OK && n_now == 0)
+        return esp_fail(err, ESP_EIO, "topic %s is gone: it was deleted while it was read",
+                        topic_of(input));
+    if (status != ESP_OK || n_now <= n_before)
+        return status;
+    struct esp_log_reader **readers = realloc(input->readers, n_now * sizeof *readers);
+    if (readers == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu partitions", n_now);
+    input->readers = readers;
+    for (; status == ESP_OK && n_opened < n_now; n_opened += status == ESP_OK)
+        status = open_reader(inputs, kind, n_opened, true, &readers[n_opened], err);
+    if (status != ESP_OK) {
+        while (n_opened > n_before)
+            esp_log_reader_free(readers[--n_opened]);
+        return status;
+    }
+    input->n_partitions = n_now;
+    *out_n = n_now - n_before;
     return ESP_OK;
 }
 

@@ -10,12 +10,16 @@
 #include "event/event.h"
 #include "log/log.h"
 
+struct inputs;
+
 struct input {
+    struct inputs *owner;
     struct esp_decoder *decoder;
     struct esp_log_framer framer;    /* the decoder's, with refusals noted below */
     size_t n_partitions;             /* 0: the input is not read */
     struct esp_log_reader **readers; /* (n_partitions) */
     struct esp_error refusal;        /* the first container that could not be read, and why */
+    size_t n_told;                   /* of the decoder's writers: the user knows of these */
 };
 
 struct inputs {
@@ -51,6 +55,16 @@ enum esp_status inputs_find_topics(struct inputs *inputs, int64_t timeout_us,
  */
 enum esp_status inputs_open_readers(struct inputs *inputs, bool follow, struct esp_error *err);
 void inputs_close_readers(struct inputs *inputs);
+
+/*
+ * Looks once for partitions that a topic has gained since, and opens readers that follow them from
+ * their first record. On failure nothing has changed.
+ *
+ * out_n   how many there are; 0: none
+ * Errors: ESP_EBROKER (look again later), ESP_EIO (the topic is gone), as esp_log_reader_new().
+ */
+enum esp_status inputs_open_new_partitions(struct inputs *inputs, enum esp_event_kind kind,
+                                           size_t *out_n, struct esp_error *err);
 
 /* What a first look at one topic found. */
 struct input_peek {

@@ -245,13 +245,15 @@ void *learning_main(void *context)
     enum esp_status status = learn_all(learning, &err);
     if (status == ESP_OK)
         status = finish(learning, &err);
-    enum esp_status flushed = outputs_flush(learning->outputs, &err);
-    status = status != ESP_OK ? status : flushed;
+    struct esp_error lost = {0};
+    outputs_flush(learning->outputs, &lost);
     publish(learning);
-    if (status != ESP_OK) {
+    if (status != ESP_OK)
         run_fail(learning->run, &err);
+    if (lost.status != ESP_OK)
+        run_fail(learning->run, &lost);
+    if (status != ESP_OK || lost.status != ESP_OK)
         esp_queue_close(learning->full); /* whoever waits to hand over must not wait for ever */
-    }
     esp_queue_close(learning->empty);
     run_thread_ended(learning->run);
     return NULL;

@@ -121,6 +121,10 @@ const struct esp_setting option_table[] = {
     RANGE("join", "idle_lag", SPAN, FIELD(idle_lag_us), "0", 0, 86400e6,
           "How far behind the others an idle partition is taken to stand. Less than `skew`."),
 
+    RANGE("join", "memory", SIZE, FIELD(join_memory), "32GiB", 48.0 * 1048576, 32.0 * 1073741824,
+          "The most that records may take that wait for their labels. A run that reaches it ends "
+          "with a line that says so."),
+
     ROW("time", "min", TIME, FIELD(time_min_us), "2000-01-01",
         "Event times before this are refused: dead letter."),
     ROW("time", "max", TIME, FIELD(time_max_us), "2100-01-01",
@@ -135,6 +139,9 @@ const struct esp_setting option_table[] = {
     CHOICE("input", "at_end", FIELD(at_end), "close", "hold|close",
            "When every input has ended: `close` ends time, so that all labels are final and "
            "learned; `hold` leaves what is not mature pending."),
+    RANGE("input", "look_for_partitions", SPAN, FIELD(look_every_us), "30s", 1e5, 86400e6,
+          "With --follow: how often the log is asked for partitions that were added. They are read "
+          "from their first record."),
     RANGE("input", "max_record_bytes", SIZE, FIELD(max_record_bytes), "1MiB", 64, 1e9,
           "Larger records are dead letters."),
     RANGE("input", "max_dead_share", REAL, FIELD(max_dead_share), "0.1", 0, 1,

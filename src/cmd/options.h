@@ -57,8 +57,10 @@ struct options {
 
     int64_t click_window_us, install_window_us;
     int64_t skew_us, idle_after_us, idle_lag_us;
+    uint64_t join_memory;
     int64_t time_min_us, time_max_us, future_us, ahead_us;
 
+    int64_t look_every_us;
     int at_end;
     uint64_t max_record_bytes;
     double max_dead_share;

@@ -60,7 +60,15 @@ static enum esp_status open_writer(const struct outputs *outputs, const char *to
         .n_partitions = (size_t)outputs->config->options.output_partitions,
         .schema_json = schema_json,
     };
-    return esp_log_writer_new(outputs->log, &writer, out, err);
+    /* A broker that is away is waited for, as it is when it goes away later. */
+    for (;;) {
+        struct esp_error why = {0};
+        enum esp_status status = esp_log_writer_new(outputs->log, &writer, out, &why);
+        if (status == ESP_OK)
+            return ESP_OK;
+        if (status != ESP_EBROKER || esp_log_stops(outputs->log))
+            return esp_fail(err, status, "%s", why.text);
+    }
 }
 
 /* Containers carry their schema; in Kafka single-object framing names it. */
@@ -254,20 +262,26 @@ enum esp_status outputs_write_drift(struct outputs *outputs, const struct esp_dr
     return status == ESP_OK ? append(outputs, outputs->drift, err) : status;
 }
 
-static enum esp_status flush_writer(struct esp_log_writer *writer, struct esp_error *err)
+/* Adds what could not be delivered to what others could not. */
+static void flush_writer(struct esp_log_writer *writer, struct esp_error *sum)
 {
-    return writer == NULL ? ESP_OK : esp_log_flush(writer, flush_patience_us, err);
+    struct esp_error one = {0};
+    if (writer == NULL || esp_log_flush(writer, flush_patience_us, &one) == ESP_OK)
+        return;
+    size_t n = strlen(sum->text);
+    snprintf(sum->text + n, sizeof sum->text - n, "%s%s", n > 0 ? "; " : "", one.text);
+    sum->status = sum->status == ESP_OK ? one.status : sum->status;
 }
 
 enum esp_status outputs_flush(struct outputs *outputs, struct esp_error *err)
 {
-    enum esp_status late = flush_writer(outputs->late, err);
-    enum esp_status dead = flush_writer(outputs->dead, err);
-    enum esp_status drift = flush_writer(outputs->drift, err);
-    enum esp_status status = late != ESP_OK ? late : dead != ESP_OK ? dead : drift;
+    struct esp_error sum = {0};
+    flush_writer(outputs->late, &sum);
+    flush_writer(outputs->dead, &sum);
+    flush_writer(outputs->drift, &sum);
     for (size_t i = 0; i < outputs->n_examples; i++) {
-        enum esp_status one = flush_writer(outputs->examples[i].writer, err);
-        status = status != ESP_OK ? status : one;
+        if (i == 0 || is_files(outputs)) /* in Kafka all share the first one's */
+            flush_writer(outputs->examples[i].writer, &sum);
     }
-    return status;
+    return sum.status == ESP_OK ? ESP_OK : esp_fail(err, sum.status, "%s", sum.text);
 }

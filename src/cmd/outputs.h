@@ -58,7 +58,7 @@ enum esp_status outputs_write_example(struct outputs *outputs, const struct esp_
 enum esp_status outputs_write_drift(struct outputs *outputs, const struct esp_drift_record *record,
                                     struct esp_error *err);
 
-/* Everything written is acknowledged or on disk. Errors: as esp_log_flush(). */
+/* Everything written is acknowledged or on disk. Errors: as esp_log_flush(), of every topic. */
 enum esp_status outputs_flush(struct outputs *outputs, struct esp_error *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "core/logger.h"
 #include "core/timespan.h"
 
 enum esp_status run_init(struct run *run, const struct config *config, struct esp_error *err)
@@ -38,9 +39,12 @@ void run_release(struct run *run)
 void run_fail(struct run *run, const struct esp_error *err)
 {
     pthread_mutex_lock(&run->lock);
-    if (run->failure.status == ESP_OK)
+    bool is_first = run->failure.status == ESP_OK;
+    if (is_first)
         run->failure = *err;
     pthread_mutex_unlock(&run->lock);
+    if (!is_first)
+        esp_log_error(err);
     atomic_store(&run->stop, true);
 }
 

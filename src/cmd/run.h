@@ -28,8 +28,9 @@
 struct ingest_status {
     struct esp_join_counters counters[ESP_N_EVENT_KINDS];
     struct esp_joiner_usage usage;
-    int64_t watermark_us; /* ESP_TIME_NONE, or ESP_TIME_END once time has ended */
-    uint64_t bytes;       /* of records read */
+    int64_t watermark_us;                   /* ESP_TIME_NONE, or ESP_TIME_END once time has ended */
+    uint64_t bytes;                         /* of records read */
+    size_t n_partitions[ESP_N_EVENT_KINDS]; /* 0: the input is not read */
     uint64_t damaged_files, skipped_bytes;
     uint64_t labels[3];                  /* by enum esp_stage */
     uint64_t kept, sampled_out, holdout; /* click-stage labels */
@@ -59,7 +60,7 @@ struct run {
 enum esp_status run_init(struct run *run, const struct config *config, struct esp_error *err);
 void run_release(struct run *run);
 
-/* Notes the first failure and asks everybody to stop. From any thread. */
+/* Notes the first failure, logs a later one, and asks everybody to stop. From any thread. */
 void run_fail(struct run *run, const struct esp_error *err);
 
 /* A thread's last act. */

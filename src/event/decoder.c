@@ -103,9 +103,49 @@ static enum esp_status describe(struct esp_decoder *decoder, struct esp_error *e
     return ESP_OK;
 }
 
+/* Is there a writer of that name already, whatever the namespace? */
+static bool has_namesake(const struct esp_decoder *decoder, const struct esp_schema *schema)
+{
+    const char *name = schema->root->name;
+    size_t n = esp_decoder_n_writers(decoder);
+    for (size_t i = 0; name != NULL && i < n; i++) {
+        const char *other = esp_decoder_writer(decoder, (uint16_t)i)->schema->root->name;
+        if (other != NULL && strcmp(esp_avro_short_name(name), esp_avro_short_name(other)) == 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Does the schema look like one of this topic's? Events of another kind often have an id and a time
+ * of the same names. What tells an impression is its features:
+ *
+ *     it has        of a container                                  named in the configuration
+ *     all features  fits                                            fits
+ *     some          fits if a schema of its name did before: it     fits: one of them has to have
+ *                   gained or lost fields. The first has them all   each (see find_feature())
+ *     none          does not fit                                    does not fit
+ */
+static enum esp_status check_kind(const struct esp_decoder *decoder,
+                                  const struct esp_schema *schema, bool is_container,
+                                  struct esp_error *err)
+{
+    struct esp_error why = {0};
+    size_t first, n = esp_wanted_count_missing(&decoder->wanted, schema, &first, &why);
+    if (n == 0)
+        return ESP_OK;
+    if (is_container && esp_decoder_n_writers(decoder) == 0)
+        return esp_fail(err, ESP_ESCHEMA, "%s", why.text);
+    if (n == decoder->wanted.config.n_features)
+        return esp_fail(err, ESP_ESCHEMA, "it has none of the features (%s)", why.text);
+    if (is_container && !has_namesake(decoder, schema))
+        return esp_fail(err, ESP_ESCHEMA, "it is of another kind than those before (%s)", why.text);
+    return ESP_OK;
+}
+
 /* Takes the schema whatever comes of it. */
 static enum esp_status add_writer(struct esp_decoder *decoder, struct esp_schema *schema,
-                                  bool strict_features, const struct esp_writer **out,
+                                  bool is_container, const struct esp_writer **out,
                                   struct esp_error *err)
 {
     size_t n = atomic_load_explicit(&decoder->n_writers, memory_order_relaxed);
@@ -114,8 +154,13 @@ static enum esp_status add_writer(struct esp_decoder *decoder, struct esp_schema
     if (n == MAX_WRITERS)
         status = esp_fail(err, ESP_ELIMIT, "more than %d different schemas", MAX_WRITERS);
     else
-        status =
-            esp_writer_new(schema, &decoder->wanted, strict_features, (uint16_t)n, &writer, err);
+        status = esp_writer_new(schema, &decoder->wanted, (uint16_t)n, &writer, err);
+    if (status == ESP_OK)
+        status = check_kind(decoder, schema, is_container, err);
+    if (status != ESP_OK && writer != NULL) {
+        esp_writer_free(writer); /* and the schema */
+        return status;
+    }
     if (status != ESP_OK) {
         esp_schema_free(schema);
         return status;
@@ -149,9 +194,9 @@ static enum esp_status open_container(void *context, const char *json, size_t si
     if (writer == NULL)
         status = esp_schema_parse(json, size, &schema, &inner);
     if (writer == NULL && status == ESP_OK) {
-        bool strict = decoder->wanted.reader == NULL && esp_decoder_n_writers(decoder) == 0;
-        status = add_writer(decoder, schema, strict, &writer, &inner);
-        if (status == ESP_OK && strict)
+        bool is_first = decoder->wanted.reader == NULL && esp_decoder_n_writers(decoder) == 0;
+        status = add_writer(decoder, schema, true, &writer, &inner);
+        if (status == ESP_OK && is_first)
             status = describe(decoder, &inner);
     }
     if (status != ESP_OK)

@@ -149,7 +149,8 @@ void esp_decoder_free(struct esp_decoder *decoder);
 
 /*
  * The framer to lend to esp_log_reader_new(): compiles each container's schema (once per distinct
- * text). A container whose schema lacks the header's fields is refused by its open().
+ * text). Its open() refuses a container whose schema lacks the header's fields, or looks like one
+ * of another kind of event: see open_container() in decoder.c.
  * Valid as long as the decoder. Call from the thread that reads.
  */
 const struct esp_log_framer *esp_decoder_framer(struct esp_decoder *decoder);
@@ -196,6 +197,10 @@ const char *esp_writer_json(const struct esp_writer *writer);
 uint64_t esp_writer_fingerprint(const struct esp_writer *writer);
 uint16_t esp_writer_index(const struct esp_writer *writer);
 const char *esp_writer_name(const struct esp_writer *writer);
+
+/* How many of the features this schema lacks, so that they are missing in all of its records; the
+ * path of the first of them, if there are any. */
+size_t esp_writer_n_missing(const struct esp_writer *writer, const char **out_first);
 
 /* How many writers there are now (their indices are 0 .. n-1). */
 size_t esp_decoder_n_writers(const struct esp_decoder *decoder);

@@ -95,15 +95,25 @@ static enum esp_status compile_plans(struct esp_writer *writer, struct esp_error
     return status;
 }
 
+size_t esp_wanted_count_missing(const struct esp_wanted *wanted, const struct esp_schema *schema,
+                                size_t *first, struct esp_error *out_why)
+{
+    size_t n = 0;
+    for (size_t i = 0; wanted->reader == NULL && i < wanted->config.n_features; i++) {
+        if (esp_wanted_check_feature(wanted, schema, i, NULL, n == 0 ? out_why : NULL) == ESP_OK)
+            continue;
+        if (n++ == 0)
+            *first = i;
+    }
+    return n;
+}
+
 enum esp_status esp_writer_new(struct esp_schema *schema, const struct esp_wanted *wanted,
-                               bool strict_features, uint16_t index, struct esp_writer **out,
-                               struct esp_error *err)
+                               uint16_t index, struct esp_writer **out, struct esp_error *err)
 {
     enum esp_status status = ESP_OK;
     if (wanted->reader == NULL)
         status = esp_wanted_check_header(wanted, schema, err);
-    for (size_t i = 0; status == ESP_OK && strict_features && i < wanted->config.n_features; i++)
-        status = esp_wanted_check_feature(wanted, schema, i, NULL, err);
     if (status != ESP_OK)
         return status;
     struct esp_writer *writer = calloc(1, sizeof *writer);
@@ -112,6 +122,7 @@ enum esp_status esp_writer_new(struct esp_schema *schema, const struct esp_wante
     writer->schema = schema;
     writer->wanted = wanted;
     writer->index = index;
+    writer->n_missing = esp_wanted_count_missing(wanted, schema, &writer->first_missing, NULL);
     status = compile_plans(writer, err);
     if (status == ESP_OK) {
         *out = writer;
@@ -197,6 +208,13 @@ uint64_t esp_writer_fingerprint(const struct esp_writer *writer)
 uint16_t esp_writer_index(const struct esp_writer *writer)
 {
     return writer->index;
+}
+
+size_t esp_writer_n_missing(const struct esp_writer *writer, const char **out_first)
+{
+    if (writer->n_missing > 0)
+        *out_first = writer->wanted->config.feature_paths[writer->first_missing];
+    return writer->n_missing;
 }
 
 const char *esp_writer_name(const struct esp_writer *writer)

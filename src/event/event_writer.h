@@ -40,18 +40,19 @@ struct esp_writer {
     struct esp_arena arena;                                       /* texts of constants */
     struct esp_plan *skip, *header, *brief, *sampling, *features; /* owned */
     const struct esp_wanted *wanted;
+    size_t n_missing, first_missing; /* of features */
     uint16_t index;
 };
 
 /*
  * Compiles the plans of a schema, which is owned by the writer on success.
  *
- * strict_features  refuse a schema that lacks a feature's path; else such values are missing
+ * Features whose path the schema lacks are missing in all of its records: see
+ * esp_wanted_count_missing().
  * Errors: ESP_ESCHEMA (a path of the header that the schema lacks, ...), ESP_ENOMEM.
  */
 enum esp_status esp_writer_new(struct esp_schema *schema, const struct esp_wanted *wanted,
-                               bool strict_features, uint16_t index, struct esp_writer **out,
-                               struct esp_error *err);
+                               uint16_t index, struct esp_writer **out, struct esp_error *err);
 
 /* NULL is fine. */
 void esp_writer_free(struct esp_writer *writer);
@@ -65,5 +66,15 @@ enum esp_status esp_wanted_check_feature(const struct esp_wanted *wanted,
                                          const struct esp_schema *schema, size_t feature,
                                          const struct esp_avro_type **out_type,
                                          struct esp_error *err);
+
+/*
+ * How many features' paths a schema lacks, or has as something that is no feature. With a reader
+ * schema none: Avro's resolution decides.
+ *
+ * first   the first of them, if there are any
+ * out_why what is wrong with it
+ */
+size_t esp_wanted_count_missing(const struct esp_wanted *wanted, const struct esp_schema *schema,
+                                size_t *first, struct esp_error *out_why);
 
 #endif

@@ -2,7 +2,8 @@
  * arrivals.c - an event comes in: late, dead, held, or stored. See joiner_state.h.
  *
  * The clock of the event's partition rules first, by content alone. What it accepts may still lie
- * behind W, but only where the partition had been idle: that is late too, and counted apart.
+ * behind W, but only where the partition had been idle, or was added after W had come so far: that
+ * is late too, and counted apart.
  */
 #include "join/joiner_state.h"
 

@@ -2,9 +2,9 @@
  * intake.c - see intake.h.
  *
  * WHERE A PARTITION STANDS is its own watermark in the joiner, since the smallest of these is W,
- * and reading it is what lets labels leave. One without an accepted event counts as where the
- * first of the others began: so a topic that stays empty does not let the others run away from it
- * unboundedly, nor stop them at once.
+ * and reading it is what lets labels leave. One without an accepted event counts as where W is, or,
+ * before there is one, as where the first of the others began: so a topic that stays empty does not
+ * let the others run away from it unboundedly, nor stop them at once.
  *
  * WHO IS READ  The one furthest behind (one without an event before all others), of those that are
  * ready: not paused, not ended, and not asked in vain just now. Where none is ready, the one
@@ -15,6 +15,11 @@
  * PAUSED is who stands more than the skew ahead of the furthest behind. The furthest behind is
  * taken over all that have not ended, an idle one standing where the joiner has it stand. Silence
  * is counted while a partition is asked, so one that is paused is not idle.
+ *
+ * NEW  A partition that is added to a running join may have records that W has not passed yet, so
+ * it holds W like any other until they are read. Whether it has any is known as soon as it was
+ * asked at its confirmed end: nobody need wait for idle_after, as its silence ends none that was
+ * speech. From its first record on it is like the others.
  */
 #include "join/intake.h"
 
@@ -29,6 +34,7 @@ struct source {
     enum esp_event_kind kind;
     uint32_t partition;
     bool has_ended, is_idle, is_paused;
+    bool is_new;             /* was added to a running join, and has given no record yet */
     bool has_spoken;         /* has a watermark of its own */
     bool was_silent;         /* at its confirmed end, and the last read gave nothing */
     int64_t ready_us;        /* not before */
@@ -71,6 +77,29 @@ enum esp_status esp_intake_new(const struct esp_intake_config *config, struct es
     return ESP_OK;
 }
 
+enum esp_status esp_intake_add_partitions(struct esp_intake *intake, enum esp_event_kind kind,
+                                          size_t n, struct esp_error *err)
+{
+    size_t *now = &intake->config.n_partitions[kind];
+    size_t at = intake->first[kind] + *now, n_all = intake->n_sources + n;
+    struct source *sources = realloc(intake->sources, (n_all + 1) * sizeof *sources);
+    if (sources == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu partitions", n_all);
+    intake->sources = sources;
+    enum esp_status status = esp_joiner_add_partitions(intake->joiner, kind, n, err);
+    if (status != ESP_OK)
+        return status;
+    memmove(sources + at + n, sources + at, (intake->n_sources - at) * sizeof *sources);
+    for (size_t i = 0; i < n; i++)
+        sources[at + i] = (struct source){
+            .kind = kind, .partition = (uint32_t)(*now + i), .is_new = true, .ready_us = INT64_MIN};
+    *now += n;
+    intake->n_sources = n_all;
+    for (int behind = kind + 1; behind < ESP_N_EVENT_KINDS; behind++)
+        intake->first[behind] += n;
+    return ESP_OK;
+}
+
 void esp_intake_free(struct esp_intake *intake)
 {
     if (intake == NULL)
@@ -103,7 +132,7 @@ static void place_all(struct esp_intake *intake)
             esp_joiner_partition_watermark(intake->joiner, source->kind, source->partition);
         source->has_spoken = own_us != ESP_TIME_NONE;
         if (!source->has_spoken)
-            own_us = intake->start_us;
+            own_us = w_us > intake->start_us ? w_us : intake->start_us;
         /* W itself is at or below where any idle one stands: near enough to judge others by. */
         if (source->is_idle && w_us > own_us)
             own_us = w_us;
@@ -181,7 +210,7 @@ static void note_silence(struct esp_intake *intake, struct source *source, int64
         source->silent_since_us = now_us;
     }
     source->ready_us = now_us + ASK_US;
-    if (now_us - source->silent_since_us >= intake->config.idle_after_us)
+    if (source->is_new || now_us - source->silent_since_us >= intake->config.idle_after_us)
         set_idle(intake, source, true);
 }
 
@@ -197,6 +226,7 @@ enum esp_status esp_intake_note(struct esp_intake *intake, enum esp_event_kind k
         return source->has_ended ? ESP_OK : end_source(intake, source, err);
     if (n > 0) {
         set_idle(intake, source, false);
+        source->is_new = false;
         source->was_silent = false;
         source->ready_us = now_us;
     } else if (position == ESP_LOG_AT_END && intake->config.follow) {

@@ -5,6 +5,7 @@
  * Holds no reader and reads no clock: the caller says what it read, and what time it is.
  *
  *     for (;;) {
+ *         now and then: esp_intake_add_partitions(...) for those that are new in the log
  *         if (esp_intake_next(...) == ESP_INTAKE_DONE) break;
  *         esp_log_read(readers[kind][partition], ..., wait_us, &n, &position, err);
  *         esp_decoder_headers(...); esp_joiner_push(...);   and what it turned away
@@ -32,6 +33,16 @@ struct esp_intake;
 enum esp_status esp_intake_new(const struct esp_intake_config *config, struct esp_joiner *joiner,
                                struct esp_intake **out, struct esp_error *err);
 void esp_intake_free(struct esp_intake *intake);
+
+/*
+ * n more partitions of a topic were found while a run follows: tells the joiner, and reads them
+ * from now on. Until such a one has given its first record, or was read to its confirmed end in
+ * vain, W stands; in the latter case it is idle at once.
+ *
+ * On failure nothing has changed. Errors: as esp_joiner_add_partitions().
+ */
+enum esp_status esp_intake_add_partitions(struct esp_intake *intake, enum esp_event_kind kind,
+                                          size_t n, struct esp_error *err);
 
 /* What to do next. */
 enum esp_intake_step {

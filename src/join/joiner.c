@@ -154,24 +154,42 @@ static enum esp_status validate(const struct esp_joiner_config *config, struct e
     return ESP_OK;
 }
 
-static enum esp_status make_partitions(struct esp_joiner *joiner, struct esp_error *err)
+/* Makes room for n partitions at `at`, moves those behind, and begins the new ones. */
+static enum esp_status insert_partitions(struct esp_joiner *joiner, enum esp_event_kind kind,
+                                         size_t at, size_t n, struct esp_error *err)
 {
     const struct esp_joiner_config *config = &joiner->config;
-    for (size_t kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
-        joiner->first[kind] = joiner->n_partitions;
-        joiner->n_partitions += config->n_partitions[kind];
+    size_t n_all = joiner->n_partitions + n, n_behind = joiner->n_partitions - at;
+    struct esp_join_partition *partitions =
+        realloc(joiner->partitions, (n_all + 1) * sizeof *partitions);
+    if (partitions != NULL)
+        joiner->partitions = partitions;
+    struct esp_watermark_source *sources = realloc(joiner->sources, (n_all + 1) * sizeof *sources);
+    if (sources != NULL)
+        joiner->sources = sources;
+    if (partitions == NULL || sources == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu partitions", n_all);
+    memmove(partitions + at + n, partitions + at, n_behind * sizeof *partitions);
+    memmove(sources + at + n, sources + at, n_behind * sizeof *sources);
+    for (size_t i = at; i < at + n; i++) {
+        partitions[i] = (struct esp_join_partition){.held = NULL};
+        esp_partition_clock_init(&partitions[i].clock, config->grace_us[kind], config->future_us,
+                                 config->ahead_us);
+        sources[i] = (struct esp_watermark_source){.watermark_us = ESP_TIME_NONE};
     }
-    joiner->partitions = calloc(joiner->n_partitions, sizeof *joiner->partitions);
-    joiner->sources = calloc(joiner->n_partitions, sizeof *joiner->sources);
-    if (joiner->partitions == NULL || joiner->sources == NULL)
-        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu partitions", joiner->n_partitions);
-    for (size_t kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
-        for (size_t i = 0; i < config->n_partitions[kind]; i++) {
-            esp_partition_clock_init(&joiner->partitions[joiner->first[kind] + i].clock,
-                                     config->grace_us[kind], config->future_us, config->ahead_us);
-            joiner->sources[joiner->first[kind] + i].watermark_us = ESP_TIME_NONE;
-        }
+    joiner->n_partitions = n_all;
     return ESP_OK;
+}
+
+static enum esp_status make_partitions(struct esp_joiner *joiner, struct esp_error *err)
+{
+    enum esp_status status = ESP_OK;
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS && status == ESP_OK; kind++) {
+        joiner->first[kind] = joiner->n_partitions;
+        status = insert_partitions(joiner, (enum esp_event_kind)kind, joiner->n_partitions,
+                                   joiner->config.n_partitions[kind], err);
+    }
+    return status;
 }
 
 enum esp_status esp_joiner_new(const struct esp_joiner_config *config, struct esp_joiner **out,
@@ -188,8 +206,9 @@ enum esp_status esp_joiner_new(const struct esp_joiner_config *config, struct es
     joiner->watermark_us = joiner->position_us = ESP_TIME_NONE;
     esp_outcasts_init(&joiner->outcasts);
     init_calendars(joiner);
-    status = esp_ring_init(
-        &joiner->ring, config->segment_bytes > 0 ? config->segment_bytes : DEFAULT_SEGMENT, err);
+    status = esp_ring_init(&joiner->ring,
+                           config->segment_bytes > 0 ? config->segment_bytes : DEFAULT_SEGMENT,
+                           config->max_store_bytes, err);
     if (status == ESP_OK)
         status = make_partitions(joiner, err);
     if (status != ESP_OK)
@@ -273,9 +292,31 @@ static void raise_watermark(struct esp_joiner *joiner)
 
 static void note_partition(struct esp_joiner *joiner, size_t index)
 {
-    joiner->sources[index].watermark_us =
-        esp_partition_clock_watermark(&joiner->partitions[index].clock);
+    const struct esp_partition_clock *clock = &joiner->partitions[index].clock;
+    struct esp_watermark_source *source = &joiner->sources[index];
+    source->watermark_us = esp_partition_clock_watermark(clock);
+    /* One that ended with nothing but held events: whichever of them a later run accepts is at or
+     * after this. */
+    if (source->is_ended && source->watermark_us == ESP_TIME_NONE)
+        source->watermark_us = esp_partition_clock_held_watermark(clock);
     raise_watermark(joiner);
+}
+
+enum esp_status esp_joiner_add_partitions(struct esp_joiner *joiner, enum esp_event_kind kind,
+                                          size_t n, struct esp_error *err)
+{
+    size_t *now = &joiner->config.n_partitions[kind];
+    if (*now == 0 || n > UINT32_MAX - *now || joiner->is_closed)
+        return esp_fail(err, ESP_EINVAL,
+                        "%zu partitions cannot be added to the %zu of kind %d while the join runs",
+                        n, *now, (int)kind);
+    enum esp_status status = insert_partitions(joiner, kind, joiner->first[kind] + *now, n, err);
+    if (status != ESP_OK)
+        return status;
+    *now += n;
+    for (int behind = kind + 1; behind < ESP_N_EVENT_KINDS; behind++)
+        joiner->first[behind] += n;
+    return ESP_OK;
 }
 
 /* Fetches what the first n_here headers need beyond their home lines, which were fetched the time
@@ -344,7 +385,8 @@ enum esp_status esp_joiner_end(struct esp_joiner *joiner, enum esp_event_kind ki
         return status;
     esp_outcasts_clear(&joiner->outcasts);
     size_t index = partition_index(joiner, kind, partition);
-    status = esp_arrivals_end(joiner, kind, partition, err);
+    if (close)
+        status = esp_arrivals_end(joiner, kind, partition, err);
     joiner->sources[index].is_ended = true;
     joiner->sources[index].is_out = close;
     note_partition(joiner, index);
@@ -358,8 +400,16 @@ enum esp_status esp_joiner_close(struct esp_joiner *joiner, struct esp_error *er
         if (!joiner->sources[i].is_ended)
             return esp_fail(err, ESP_EINVAL, "the join is closed before its input has ended");
     esp_outcasts_clear(&joiner->outcasts);
-    joiner->watermark_us = ESP_TIME_END;
-    return ESP_OK;
+    enum esp_status status = ESP_OK;
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
+        for (size_t i = 0; i < joiner->config.n_partitions[kind] && status == ESP_OK; i++)
+            status = esp_arrivals_end(joiner, (enum esp_event_kind)kind, (uint32_t)i, err);
+    esp_outcasts_seal(&joiner->outcasts);
+    if (status == ESP_OK) {
+        joiner->watermark_us = ESP_TIME_END;
+        joiner->is_closed = true;
+    }
+    return status;
 }
 
 int64_t esp_joiner_watermark(const struct esp_joiner *joiner)

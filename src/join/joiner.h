@@ -52,7 +52,7 @@ struct esp_turned_away {
     uint32_t partition;
     uint8_t verdict;  /* enum esp_verdict */
     uint8_t reject;   /* enum esp_reject; NONE if late */
-    bool behind_idle; /* late only because its partition had been idle */
+    bool behind_idle; /* late only because its partition had been idle, or was added late */
     int64_t offset;
     int64_t time_us; /* ESP_TIME_NONE if undecodable */
     int64_t log_time_us;
@@ -88,7 +88,8 @@ struct esp_joiner_config {
      */
     bool (*whole_wanted)(void *context, const struct esp_label *label);
     void *whole_context;
-    size_t segment_bytes; /* of the ring; 0: 16 MiB */
+    size_t segment_bytes;   /* of the ring; 0: 16 MiB */
+    size_t max_store_bytes; /* of the ring's segments, at least three; 0: 32 GiB, the most */
 };
 
 struct esp_joiner;
@@ -99,10 +100,22 @@ enum esp_status esp_joiner_new(const struct esp_joiner_config *config, struct es
 void esp_joiner_free(struct esp_joiner *joiner);
 
 /*
+ * n more partitions of a topic, which take the numbers behind those that it has. Each counts in W
+ * at once: W stands until it has spoken, or is idle, or has ended. What of it lies behind W is
+ * late, and counted behind_idle too.
+ *
+ * On failure nothing has changed.
+ * Errors: ESP_EINVAL (the topic had none: whether there are installs is part of what a label is),
+ * ESP_ENOMEM.
+ */
+enum esp_status esp_joiner_add_partitions(struct esp_joiner *joiner, enum esp_event_kind kind,
+                                          size_t n, struct esp_error *err);
+
+/*
  * Takes a batch of one partition, in its order; rejected headers are counted as dead. Batches of
  * a few hundred prefetch their hash slots: one by one is three times slower. Payloads are copied.
  *
- * Errors: ESP_ENOMEM (the batch may be half taken: stop).
+ * Errors: ESP_ENOMEM, ESP_ELIMIT (the store is full). The batch may be half taken: stop.
  */
 enum esp_status esp_joiner_push(struct esp_joiner *joiner, enum esp_event_kind kind,
                                 uint32_t partition, const struct esp_header *headers, size_t n,
@@ -117,7 +130,7 @@ const struct esp_turned_away *esp_joiner_turned_away(const struct esp_joiner *jo
  * means that there are none left for now.
  *
  * more_pending_ok  A caller that stops early may push before it drains on.
- * Errors: ESP_ENOMEM.
+ * Errors: ESP_ENOMEM, ESP_ELIMIT.
  */
 enum esp_status esp_joiner_advance(struct esp_joiner *joiner, struct esp_label *labels,
                                    size_t capacity, size_t *out_n, struct esp_error *err);
@@ -127,16 +140,23 @@ enum esp_status esp_joiner_advance(struct esp_joiner *joiner, struct esp_label *
 void esp_joiner_set_idle(struct esp_joiner *joiner, enum esp_event_kind kind, uint32_t partition,
                          bool idle);
 
-/* The partition has ended: what is held is accepted; close: it leaves W, else it keeps its
- * watermark. Errors: ESP_ENOMEM. */
+/*
+ * The partition has ended.
+ *
+ * close  true: what its clock holds is accepted, and it leaves W. false: what is held stays held,
+ *        for a later run goes on from there, and it keeps its watermark; one that has nothing but
+ *        held events stands at the earliest of these less the grace.
+ * Errors: ESP_ENOMEM, ESP_ELIMIT.
+ */
 enum esp_status esp_joiner_end(struct esp_joiner *joiner, enum esp_event_kind kind,
                                uint32_t partition, bool close, struct esp_error *err);
 
-/* Ends time: W is ESP_TIME_END, so that all labels are final. Every partition must have ended. */
+/* Ends time: what is still held is accepted, and W is ESP_TIME_END, so that all labels are final.
+ * Every partition must have ended. Errors: ESP_EINVAL, ESP_ENOMEM, ESP_ELIMIT. */
 enum esp_status esp_joiner_close(struct esp_joiner *joiner, struct esp_error *err);
 
 /* W: smallest watermark over the partitions that count; ESP_TIME_NONE before all have spoken. A
- * partition that ended without a record is left out. */
+ * partition that ended without an event that is accepted or held is left out. */
 int64_t esp_joiner_watermark(const struct esp_joiner *joiner);
 
 /* A partition's own watermark (largest time less grace), ESP_TIME_NONE before its first event. */

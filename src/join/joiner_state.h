@@ -158,7 +158,7 @@ static inline void esp_impression_done(struct esp_joiner *joiner, const struct e
 
 /*
  * arrivals.c. Each takes its event as read: counts it, and stores it or turns it away.
- * Errors: ESP_ENOMEM.
+ * Errors: ESP_ENOMEM, ESP_ELIMIT.
  */
 enum esp_status esp_arrival(struct esp_joiner *joiner, enum esp_event_kind kind, uint32_t partition,
                             const struct esp_header *header, struct esp_error *err);

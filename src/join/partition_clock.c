@@ -94,3 +94,13 @@ int64_t esp_partition_clock_watermark(const struct esp_partition_clock *clock)
 {
     return clock->largest_us == ESP_TIME_NONE ? ESP_TIME_NONE : clock->largest_us - clock->grace_us;
 }
+
+int64_t esp_partition_clock_held_watermark(const struct esp_partition_clock *clock)
+{
+    if (clock->n_held == 0)
+        return ESP_TIME_NONE;
+    int64_t earliest_us = clock->held_us[0];
+    for (size_t i = 1; i < clock->n_held; i++)
+        earliest_us = clock->held_us[i] < earliest_us ? clock->held_us[i] : earliest_us;
+    return earliest_us - clock->grace_us;
+}

@@ -20,7 +20,7 @@
  *          Either way the others that are still held are settled there and then: those that agree
  *          with the event (with all three of the row) are accepted, the others are dead.
  *          - Over ESP_MAX_HELD the oldest is dead.
- *          - When the partition ends, what is held is accepted.
+ *          - When time ends, what is held is accepted.
  *          So a wild record dies wherever it stands, first in its partition or between two honest
  *          ones, and takes nobody with it; a true jump in time is believed at its third record.
  *
@@ -81,10 +81,13 @@ static inline bool esp_partition_clock_accepts(struct esp_partition_clock *clock
     return true;
 }
 
-/* The partition has ended: everything held is accepted. */
+/* Time has ended: everything held is accepted. */
 void esp_partition_clock_end(struct esp_partition_clock *clock, struct esp_settlement *out);
 
 /* Largest time less grace; ESP_TIME_NONE before the first accepted event. */
 int64_t esp_partition_clock_watermark(const struct esp_partition_clock *clock);
+
+/* The earliest time that is held less grace; ESP_TIME_NONE: nothing is held. */
+int64_t esp_partition_clock_held_watermark(const struct esp_partition_clock *clock);
 
 #endif

@@ -10,7 +10,8 @@ enum {
     MAX_RECYCLED = 4, /* empty segments kept for reuse: fresh memory costs a page fault a page */
 };
 
-enum esp_status esp_ring_init(struct esp_ring *ring, size_t segment_bytes, struct esp_error *err)
+enum esp_status esp_ring_init(struct esp_ring *ring, size_t segment_bytes, size_t max_bytes,
+                              struct esp_error *err)
 {
     unsigned bits = 0;
     while (bits < ESP_RING_REF_BITS && ((size_t)ESP_RING_UNIT << bits) < segment_bytes)
@@ -18,8 +19,13 @@ enum esp_status esp_ring_init(struct esp_ring *ring, size_t segment_bytes, struc
     if (bits == ESP_RING_REF_BITS || segment_bytes < ESP_RING_MIN_SEGMENT)
         return esp_fail(err, ESP_EINVAL, "a segment of %zu bytes; 4 KiB to 16 GiB are possible",
                         segment_bytes);
+    size_t most = (size_t)1 << (ESP_RING_REF_BITS - bits),
+           wanted = max_bytes / ESP_RING_UNIT >> bits;
+    if (wanted < ESP_N_LANES)
+        wanted = ESP_N_LANES;
     *ring = (struct esp_ring){.segment_bytes = (size_t)ESP_RING_UNIT << bits,
                               .unit_bits = bits,
+                              .max_segments = max_bytes > 0 && wanted < most ? wanted : most,
                               .retired = ESP_RING_NOWHERE,
                               .free_slots = ESP_RING_NOWHERE};
     for (size_t lane = 0; lane < ESP_N_LANES; lane++)
@@ -55,9 +61,12 @@ static enum esp_status take_slot(struct esp_ring *ring, uint32_t *out, struct es
         ring->free_slots = ring->segments[*out].next;
         return ESP_OK;
     }
-    if (ring->n_segments == (size_t)1 << (ESP_RING_REF_BITS - ring->unit_bits))
-        return esp_fail(err, ESP_ENOMEM, "the join's store is full: %zu segments of %zu bytes",
-                        ring->n_segments, ring->segment_bytes);
+    if (ring->n_segments == ring->max_segments)
+        return esp_fail(err, ESP_ELIMIT,
+                        "the join's store is full: what waits for its labels takes %zu MiB, and no "
+                        "more is allowed; shorten join.click_window or join.install_window, lower "
+                        "join.skew, or raise join.memory (32 GiB is the most that one join holds)",
+                        ring->n_segments * ring->segment_bytes >> 20);
     enum esp_status status = esp_array_grow((void **)&ring->segments, &ring->capacity,
                                             ring->n_segments + 1, sizeof *ring->segments, err);
     if (status != ESP_OK)

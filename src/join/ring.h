@@ -56,14 +56,23 @@ struct esp_ring {
     size_t segment_bytes; /* a power of two */
     unsigned unit_bits;   /* units a segment: 2^unit_bits */
     uint32_t open[ESP_N_LANES];
-    uint32_t retired; /* list of segments without live records, still readable */
+    size_t max_segments; /* n_segments is at most that */
+    uint32_t retired;    /* list of segments without live records, still readable */
     uint32_t free_slots;
     size_t n_bases;    /* segments with memory, kept ones included */
     size_t n_recycled; /* kept ones */
 };
 
-/* segment_bytes is rounded up to a power of two. Allocates nothing. Errors: ESP_EINVAL. */
-enum esp_status esp_ring_init(struct esp_ring *ring, size_t segment_bytes, struct esp_error *err);
+/*
+ * Allocates nothing.
+ *
+ * segment_bytes  is rounded up to a power of two
+ * max_bytes      of all segments: rounded down to whole ones, at least one a lane; 0: as many as
+ *                references can name
+ * Errors: ESP_EINVAL.
+ */
+enum esp_status esp_ring_init(struct esp_ring *ring, size_t segment_bytes, size_t max_bytes,
+                              struct esp_error *err);
 void esp_ring_release_all(struct esp_ring *ring);
 
 /* The largest record, head and all, that fits into a segment. */
@@ -72,7 +81,7 @@ static inline size_t esp_ring_max_record(const struct esp_ring *ring)
     return ring->segment_bytes - ESP_RING_UNIT;
 }
 
-/* Begins a new segment in a lane. Errors: ESP_ENOMEM (also when all references are in use). */
+/* Begins a new segment in a lane. Errors: ESP_ENOMEM, ESP_ELIMIT (max_bytes are in use). */
 enum esp_status esp_ring_open(struct esp_ring *ring, enum esp_lane lane, struct esp_error *err);
 
 /*

@@ -128,7 +128,10 @@ enum esp_status esp_log_open_files(const char *root, const char *codec, esp_log_
         free(copy);
         return esp_fail(err, ESP_ENOMEM, "out of memory for opening %s", root);
     }
-    *files = (struct esp_files_log){{&files_ops, report, report_context}, copy, id};
+    *files = (struct esp_files_log){
+        .log = {.ops = &files_ops, .report = report, .report_context = report_context},
+        .root = copy,
+        .codec = id};
     *out = &files->log;
     return ESP_OK;
 }

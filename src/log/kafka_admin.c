@@ -11,7 +11,11 @@ rd_kafka_resp_err_t esp_kafka_query_offset(struct esp_kafka_log *kafka, const ch
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_t *row = rd_kafka_topic_partition_list_add(list, topic, partition);
     row->offset = logical;
-    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(kafka->consumer, list, timeout_ms);
+    struct esp_kafka_wait wait = {.end_us = esp_log_now_us() + timeout_ms * ESP_MS};
+    rd_kafka_resp_err_t code;
+    do
+        code = rd_kafka_offsets_for_times(kafka->consumer, list, esp_kafka_step_ms(kafka, &wait));
+    while (esp_kafka_waits_on(kafka, &wait, code));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         code = row->err;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -19,6 +23,14 @@ rd_kafka_resp_err_t esp_kafka_query_offset(struct esp_kafka_log *kafka, const ch
     rd_kafka_topic_partition_list_destroy(list);
     rd_kafka_poll(kafka->consumer, 0); /* serves reports */
     return code;
+}
+
+/* What no waiting mends. */
+static bool is_refusal(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+           code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED ||
+           code == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
 }
 
 enum esp_status esp_kafka_partitions(struct esp_log *log, const char *topic, int64_t timeout_us,
@@ -30,10 +42,14 @@ enum esp_status esp_kafka_partitions(struct esp_log *log, const char *topic, int
         return esp_fail(err, ESP_ECONFIG, "topic %s: %s", topic,
                         rd_kafka_err2str(rd_kafka_last_error()));
     const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t code =
-        rd_kafka_metadata(kafka->consumer, 0, handle, &metadata, esp_kafka_ms(timeout_us));
+    struct esp_kafka_wait wait = {.end_us = esp_log_now_us() + timeout_us};
+    rd_kafka_resp_err_t code;
+    do {
+        code = rd_kafka_metadata(kafka->consumer, 0, handle, &metadata,
+                                 esp_kafka_step_ms(kafka, &wait));
+        rd_kafka_poll(kafka->consumer, 0); /* serves reports */
+    } while (esp_kafka_waits_on(kafka, &wait, code));
     rd_kafka_topic_destroy(handle);
-    rd_kafka_poll(kafka->consumer, 0); /* serves reports */
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return esp_fail(err, ESP_EBROKER, "topic %s: no answer from a broker: %s", topic,
                         rd_kafka_err2str(code));
@@ -44,7 +60,8 @@ enum esp_status esp_kafka_partitions(struct esp_log *log, const char *topic, int
     else if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
         *out_n = (size_t)metadata->topics[0].partition_cnt;
     else
-        status = esp_fail(err, ESP_EBROKER, "topic %s: %s", topic, rd_kafka_err2str(code));
+        status = esp_fail(err, is_refusal(code) ? ESP_ECONFIG : ESP_EBROKER, "topic %s: %s", topic,
+                          rd_kafka_err2str(code));
     rd_kafka_metadata_destroy(metadata);
     return status;
 }

@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <syslog.h>
+#include <time.h>
 
 #include "core/hash.h"
 
@@ -52,6 +53,27 @@ int esp_kafka_ms(int64_t timeout_us)
         return 0;
     int64_t ms = timeout_us / ESP_MS + (timeout_us % ESP_MS != 0);
     return ms < INT_MAX ? (int)ms : INT_MAX;
+}
+
+enum { FIRST_STEP_MS = 500, DESTROY_PATIENCE_S = 5 };
+
+int esp_kafka_step_ms(const struct esp_kafka_log *kafka, struct esp_kafka_wait *wait)
+{
+    int64_t now_us = esp_log_now_us(), left_us = wait->end_us - now_us;
+    wait->step_us = wait->step_us == 0 ? FIRST_STEP_MS * ESP_MS : 2 * wait->step_us;
+    bool is_one_step = kafka->log.stop_wanted == NULL || left_us < wait->step_us;
+    wait->step_end_us = is_one_step ? wait->end_us : now_us + wait->step_us;
+    return esp_kafka_ms(wait->step_end_us - now_us);
+}
+
+bool esp_kafka_waits_on(const struct esp_kafka_log *kafka, const struct esp_kafka_wait *wait,
+                        rd_kafka_resp_err_t code)
+{
+    bool is_late = code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__TRANSPORT;
+    int64_t now_us = esp_log_now_us();
+    /* A failure before its time is one: it would be the same at once again. */
+    return is_late && now_us + ESP_MS >= wait->step_end_us && now_us < wait->end_us &&
+           !esp_log_stops(&kafka->log);
 }
 
 /* Notes that a kind is said now; false if it was within the last minute. Evicts the oldest. */
@@ -112,6 +134,9 @@ static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opa
 {
     (void)handle;
     struct esp_kafka_log *kafka = opaque;
+    if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+        code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
+        atomic_fetch_add(&kafka->n_gone_hints, 1);
     atomic_fetch_add(&kafka->n_link_faults, 1);
     esp_kafka_say_rarely(kafka, rd_kafka_err2name((rd_kafka_resp_err_t)code), ESP_LOG_PROBLEM,
                          reason);
@@ -224,6 +249,32 @@ enum esp_status esp_kafka_need_producer(struct esp_kafka_log *kafka, struct esp_
     return status;
 }
 
+static void *destroy_consumer(void *consumer)
+{
+    rd_kafka_destroy_flags(consumer, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    return NULL;
+}
+
+/* librdkafka 2.0.2 waits for ever if a topic that it read was deleted. False: it still waits, and
+ * what its threads may touch has to stay. */
+static bool free_consumer(rd_kafka_t *consumer)
+{
+    pthread_t thread;
+    if (consumer == NULL)
+        return true;
+    if (pthread_create(&thread, NULL, destroy_consumer, consumer) != 0) {
+        destroy_consumer(consumer);
+        return true;
+    }
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += DESTROY_PATIENCE_S;
+    if (pthread_timedjoin_np(thread, NULL, &until) == 0)
+        return true;
+    pthread_detach(thread);
+    return false;
+}
+
 static void kafka_free(struct esp_log *log)
 {
     struct esp_kafka_log *kafka = (struct esp_kafka_log *)log;
@@ -235,8 +286,10 @@ static void kafka_free(struct esp_log *log)
     esp_kafka_writers_free(kafka);
     if (kafka->producer_conf != NULL)
         rd_kafka_conf_destroy(kafka->producer_conf);
-    if (kafka->consumer != NULL)
-        rd_kafka_destroy_flags(kafka->consumer, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    if (!free_consumer(kafka->consumer)) {
+        kafka->log.report = NULL; /* its context may go away */
+        return;
+    }
     pthread_mutex_destroy(&kafka->lock);
     pthread_mutex_destroy(&kafka->say_lock);
     free(kafka);
@@ -260,7 +313,8 @@ enum esp_status esp_log_open_kafka(const struct esp_log_property *properties, si
     struct esp_kafka_log *kafka = calloc(1, sizeof *kafka);
     if (kafka == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for a log");
-    kafka->log = (struct esp_log){&kafka_ops, report, report_context};
+    kafka->log =
+        (struct esp_log){.ops = &kafka_ops, .report = report, .report_context = report_context};
     pthread_mutex_init(&kafka->lock, NULL);
     pthread_mutex_init(&kafka->say_lock, NULL);
     rd_kafka_conf_t *conf = rd_kafka_conf_new();

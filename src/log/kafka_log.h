@@ -30,12 +30,14 @@ struct esp_kafka_writer;
 
 struct esp_kafka_log {
     struct esp_log log;
-    rd_kafka_t *consumer;             /* owned */
+    rd_kafka_t *consumer;             /* owned; freed by kafka_free() in a thread of its own */
     rd_kafka_conf_t *producer_conf;   /* owned; the producer is made from a copy */
     rd_kafka_t *producer;             /* owned; NULL: none yet */
     struct esp_kafka_writer *writers; /* all that were ever made: their messages may outlive them */
     bool resets_offsets;              /* the user set auto.offset.reset */
     bool says_all;                    /* the user set debug: every line is passed on */
+    atomic_bool gives_up;             /* an end is wanted, and a full queue found no room in time */
+    atomic_uint_fast64_t n_gone_hints;  /* how often a topic or partition was said to be unknown */
     atomic_uint_fast64_t n_link_faults; /* connections lost so far: an end is then unconfirmed */
     pthread_mutex_t lock;               /* guards producer, producer_conf, writers */
     pthread_mutex_t say_lock; /* guards said; innermost: librdkafka logs within its own calls */
@@ -48,6 +50,23 @@ void esp_kafka_say_rarely(struct esp_kafka_log *kafka, const char *kind, enum es
 
 /* A timeout as librdkafka wants it: ms, rounded up, within int. */
 int esp_kafka_ms(int64_t timeout_us);
+
+/*
+ * A wait for an answer, in steps that grow, so that a wish to stop is seen between them:
+ *
+ *     struct esp_kafka_wait wait = {.end_us = esp_log_now_us() + timeout_us};
+ *     do
+ *         code = ...(..., esp_kafka_step_ms(kafka, &wait));
+ *     while (esp_kafka_waits_on(kafka, &wait, code));
+ */
+struct esp_kafka_wait {
+    int64_t end_us;
+    int64_t step_us, step_end_us;
+};
+int esp_kafka_step_ms(const struct esp_kafka_log *kafka, struct esp_kafka_wait *wait);
+/* True if code says no more than that the step's time has passed, and another is due. */
+bool esp_kafka_waits_on(const struct esp_kafka_log *kafka, const struct esp_kafka_wait *wait,
+                        rd_kafka_resp_err_t code);
 
 /*
  * The offset behind a partition's last record (logical: RD_KAFKA_OFFSET_END), or of its first

@@ -19,6 +19,7 @@
 enum { CONFIRM_MS = 100 }; /* a wait for a broker's word on an end that was confirmed before */
 
 #define CONFIRM_EVERY (2 * ESP_SECOND) /* such a wait holds up the caller's other partitions */
+#define GONE_PATIENCE ESP_SECOND       /* for the number of partitions */
 
 struct kafka_reader {
     struct esp_log_reader reader;
@@ -29,6 +30,7 @@ struct kafka_reader {
     bool is_assigned;
     bool is_at_end;
     uint64_t n_faults_at_end;      /* the log's n_link_faults when the end was confirmed */
+    uint64_t n_gone_hints;         /* of the log's, those that were looked into */
     int64_t next_confirm_us;       /* not to ask again before */
     int64_t end;                   /* a bounded reader's: offsets from here on are not given */
     rd_kafka_queue_t *queue;       /* owned */
@@ -193,6 +195,28 @@ static bool is_end_confirmed(struct kafka_reader *reader)
     return reader->is_at_end;
 }
 
+/*
+ * A deleted topic only makes the library report an unknown partition, and wait. Such a report may
+ * also come from a broker that lags behind, so the number of partitions is asked for.
+ */
+static enum esp_status check_not_gone(struct kafka_reader *reader, struct esp_error *err)
+{
+    uint64_t n_hints = atomic_load(&reader->kafka->n_gone_hints);
+    int64_t now_us = esp_log_now_us();
+    size_t n = 0;
+    if (n_hints == reader->n_gone_hints || now_us < reader->next_confirm_us)
+        return ESP_OK;
+    reader->next_confirm_us = now_us + CONFIRM_EVERY;
+    if (esp_kafka_partitions(&reader->kafka->log, reader->topic, GONE_PATIENCE, &n, NULL) != ESP_OK)
+        return ESP_OK; /* asked again */
+    reader->n_gone_hints = n_hints;
+    if (n > (size_t)reader->partition)
+        return ESP_OK;
+    return esp_fail(err, ESP_EBROKER,
+                    "%s [%d] is gone: the topic was deleted, or made anew, while it was read",
+                    reader->topic, reader->partition);
+}
+
 static enum esp_status make_room(struct kafka_reader *reader, size_t capacity,
                                  struct esp_error *err)
 {
@@ -237,6 +261,8 @@ static enum esp_status kafka_reader_read(struct esp_log_reader *base, struct esp
         return status;
     poll_queue(reader, capacity, timeout_us);
     status = take_messages(reader, records, out_n, err);
+    if (status == ESP_OK && *out_n == 0)
+        status = check_not_gone(reader, err);
     if (status != ESP_OK)
         return status;
     if (reader->stats.next_offset >= reader->end) {
@@ -350,6 +376,7 @@ enum esp_status esp_kafka_reader_new(struct esp_log *log, const char *topic, siz
     reader->topic = copy;
     reader->partition = (int32_t)partition;
     reader->follow = follow;
+    reader->n_gone_hints = atomic_load(&reader->kafka->n_gone_hints);
     enum esp_status status = find_bounds(reader, offset, err);
     if (status == ESP_OK && reader->stats.next_offset < reader->end)
         status = assign(reader, offset, err);

@@ -13,7 +13,9 @@ enum {
     POLL_EVERY = 256, /* appends between looks at delivery reports */
 };
 
-#define FOREVER_US (365 * ESP_DAY)
+#define FOREVER_US        (365 * ESP_DAY)
+#define ROOM_PATIENCE_US  ESP_SECOND       /* once an end is wanted: for room in a full queue, */
+#define FLUSH_PATIENCE_US (5 * ESP_SECOND) /* and for what is in it to be delivered */
 
 struct esp_kafka_writer {
     struct esp_log_writer writer;
@@ -23,6 +25,7 @@ struct esp_kafka_writer {
     size_t next_round_robin;
     size_t n_unpolled;                  /* appends since the last poll */
     atomic_uint_fast64_t n_outstanding; /* appended, not yet delivered or failed */
+    uint64_t n_given_up;                /* found no room while an end was wanted */
     atomic_bool has_failed;             /* `failed` is set and final */
     struct esp_error failed;       /* the first failure; guarded by the log's lock until then */
     struct esp_kafka_writer *next; /* in the log's list */
@@ -116,6 +119,30 @@ static rd_kafka_resp_err_t produce(struct esp_kafka_writer *writer, int32_t part
     return code;
 }
 
+/* Appends; waits for room. RD_KAFKA_RESP_ERR__QUEUE_FULL: an end is wanted, and there is none. */
+static rd_kafka_resp_err_t produce_or_give_up(struct esp_kafka_writer *writer, int32_t partition,
+                                              struct esp_bytes key, struct esp_bytes value,
+                                              int64_t log_time_us)
+{
+    struct esp_kafka_log *kafka = writer->kafka;
+    int64_t give_up_us = INT64_MAX;
+    for (;;) {
+        rd_kafka_resp_err_t code = produce(writer, partition, key, value, log_time_us);
+        if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
+            return code;
+        int64_t now_us = esp_log_now_us();
+        if (give_up_us == INT64_MAX && esp_log_stops(&kafka->log))
+            give_up_us = atomic_load(&kafka->gives_up) ? now_us : now_us + ROOM_PATIENCE_US;
+        if (now_us >= give_up_us) {
+            atomic_store(&kafka->gives_up, true);
+            return code;
+        }
+        rd_kafka_poll(kafka->producer, FULL_WAIT_MS);
+        if (atomic_load(&writer->has_failed))
+            return RD_KAFKA_RESP_ERR__FAIL;
+    }
+}
+
 static enum esp_status kafka_append(struct esp_log_writer *base, int32_t partition,
                                     struct esp_bytes key, struct esp_bytes value,
                                     int64_t log_time_us, struct esp_error *err)
@@ -133,15 +160,10 @@ static enum esp_status kafka_append(struct esp_log_writer *base, int32_t partiti
     else if (partition == ESP_PARTITION_BY_KEY)
         target = (int32_t)(writer->next_round_robin++ % writer->n_partitions);
     atomic_fetch_add(&writer->n_outstanding, 1);
-    rd_kafka_resp_err_t code;
-    while ((code = produce(writer, target, key, value, log_time_us)) ==
-           RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-        rd_kafka_poll(writer->kafka->producer, FULL_WAIT_MS);
-        if (atomic_load(&writer->has_failed))
-            break;
-    }
+    rd_kafka_resp_err_t code = produce_or_give_up(writer, target, key, value, log_time_us);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         atomic_fetch_sub(&writer->n_outstanding, 1);
+        writer->n_given_up += code == RD_KAFKA_RESP_ERR__QUEUE_FULL;
         return check_failed(writer, err);
     }
     if (++writer->n_unpolled >= POLL_EVERY) {
@@ -156,9 +178,15 @@ static enum esp_status kafka_flush(struct esp_log_writer *base, int64_t timeout_
 {
     struct esp_kafka_writer *writer = (struct esp_kafka_writer *)base;
     int64_t end_us = esp_log_now_us() + (timeout_us < FOREVER_US ? timeout_us : FOREVER_US);
+    bool is_hurried = false;
     rd_kafka_poll(writer->kafka->producer, 0);
     while (atomic_load(&writer->n_outstanding) > 0) {
         int64_t left_us = end_us - esp_log_now_us();
+        if (!is_hurried && left_us > FLUSH_PATIENCE_US && esp_log_stops(&writer->kafka->log)) {
+            is_hurried = true;
+            end_us += FLUSH_PATIENCE_US - left_us;
+            left_us = FLUSH_PATIENCE_US;
+        }
         if (left_us <= 0)
             break;
         /* Of all writers; lingers no more. Serves delivery reports. */
@@ -166,10 +194,14 @@ static enum esp_status kafka_flush(struct esp_log_writer *base, int64_t timeout_
                        left_us < FLUSH_STEP_MS * ESP_MS ? esp_kafka_ms(left_us) : FLUSH_STEP_MS);
     }
     enum esp_status status = check_failed(writer, err);
-    uint64_t n_left = atomic_load(&writer->n_outstanding);
+    uint64_t n_left = atomic_load(&writer->n_outstanding) + writer->n_given_up;
     if (status == ESP_OK && n_left > 0)
-        status = esp_fail(err, ESP_EBROKER, "%s: %llu records were not acknowledged in time",
-                          writer->topic, (unsigned long long)n_left);
+        status = esp_fail(err, ESP_EBROKER, "%s: %llu records were not acknowledged in time%s",
+                          writer->topic, (unsigned long long)n_left,
+                          is_hurried || writer->n_given_up > 0
+                              ? ": the run was stopped while no broker took them"
+                              : "");
+    writer->n_given_up = 0;
     return status;
 }
 

@@ -51,6 +51,17 @@ void esp_log_free(struct esp_log *log)
         log->ops->free(log);
 }
 
+void esp_log_set_stop(struct esp_log *log, esp_log_stop_wanted *wanted, void *context)
+{
+    log->stop_wanted = wanted;
+    log->stop_context = context;
+}
+
+bool esp_log_stops(const struct esp_log *log)
+{
+    return log->stop_wanted != NULL && log->stop_wanted(log->stop_context);
+}
+
 const char *esp_log_kind(const struct esp_log *log)
 {
     return log->ops->kind;

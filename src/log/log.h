@@ -82,6 +82,17 @@ enum esp_status esp_log_open_files(const char *root, const char *codec, esp_log_
                                    void *report_context, struct esp_log **out,
                                    struct esp_error *err);
 
+/*
+ * Lets waits for a broker end soon once `wanted` says so; without it they take their full time. For
+ * files it does nothing. Before readers and writers are made; called from the threads that use
+ * them.
+ */
+typedef bool esp_log_stop_wanted(void *context);
+void esp_log_set_stop(struct esp_log *log, esp_log_stop_wanted *wanted, void *context);
+
+/* True once that says so. */
+bool esp_log_stops(const struct esp_log *log);
+
 /* Readers and writers must be freed before. NULL is fine. */
 void esp_log_free(struct esp_log *log);
 
@@ -90,7 +101,8 @@ const char *esp_log_kind(const struct esp_log *log);
 
 /*
  * Number of partitions of a topic: 0 if it does not exist. files: the highest N of partition=N
- * plus one. Waits up to timeout_us for a broker. Errors: ESP_EBROKER, ESP_EIO.
+ * plus one. Waits up to timeout_us for a broker.
+ * Errors: ESP_EBROKER (try again), ESP_ECONFIG (the broker refuses to tell), ESP_EIO.
  */
 enum esp_status esp_log_partitions(struct esp_log *log, const char *topic, int64_t timeout_us,
                                    size_t *out_n, struct esp_error *err);
@@ -181,7 +193,10 @@ enum { ESP_PARTITION_BY_KEY = -1 };
  *             key, & 0x7fffffff, mod the number of partitions; an empty key round robin)
  * value       kafka: framed already; files: the bare Avro record
  * log_time_us kafka: the record's timestamp, ESP_TIME_NONE: now; files: not kept
- * Blocks while the output queue is full: that slows the input, and nothing is dropped.
+ * Blocks while the output queue is full: that slows the input, and nothing is dropped. Only where
+ * esp_log_set_stop() wants an end and no room comes within a second, the record is given up, and
+ * so are those after it that find none: they are counted, and the next flush fails with their
+ * number.
  * Errors: ESP_EIO, ESP_EBROKER (a delivery failed for good, of this record or of an earlier one),
  *         ESP_EDATA (likewise, for its size: a restart mends nothing).
  */
@@ -190,7 +205,8 @@ enum esp_status esp_log_append(struct esp_log_writer *writer, int32_t partition,
                                struct esp_error *err);
 
 /* Returns when everything appended is acknowledged (kafka) or written and fsynced as whole blocks
- * (files). Errors: ESP_EIO, ESP_EBROKER (also when timeout_us passed), ESP_EDATA (as of append). */
+ * (files). Errors: ESP_EIO, ESP_EBROKER (also when timeout_us passed, or some seconds of it once an
+ * end is wanted; names how many records were not delivered), ESP_EDATA (as of append). */
 enum esp_status esp_log_flush(struct esp_log_writer *writer, int64_t timeout_us,
                               struct esp_error *err);
 

@@ -28,6 +28,8 @@ struct esp_log {
     const struct esp_log_ops *ops;
     esp_log_report *report; /* may be NULL */
     void *report_context;
+    esp_log_stop_wanted *stop_wanted; /* may be NULL */
+    void *stop_context;
 };
 
 struct esp_log_reader_ops {

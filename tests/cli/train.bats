@@ -142,6 +142,43 @@ copy_of() { # FOLDER
         <(jq '.counters.installs.read' rough.json)
 }
 
+@test "a file of another kind of event is refused wherever it stands, though it has id and time" {
+    copy_of rough
+    local name
+    # Names that tell offsets would say that the strangers overlap.
+    mv rough/impressions/partition=0/*.avro rough/impressions/partition=0/m.avro
+    mv rough/installs/partition=1/*.avro rough/installs/partition=1/m.avro
+    for name in 0 zz; do # before and after the topic's own
+        cp rough/clicks/partition=1/*.avro "rough/impressions/partition=0/$name.avro"
+        cp rough/impressions/partition=1/*.avro "rough/installs/partition=1/$name.avro"
+    done
+    cp rough/impressions/partition=1/*.avro rough/clicks/partition=0/zz.avro
+    run -0 train rough
+    for name in 0 zz; do
+        mentions "impressions/partition=0/$name.avro: topic impressions: its records are espalier.Click, as those of topic clicks are; here they are espalier.Impression"
+    done
+    mentions "clicks/partition=0/zz.avro: topic clicks: its records are espalier.Impression, as those of topic impressions are; here they are espalier.Click"
+    mentions "installs/partition=1/zz.avro: topic installs: its records are espalier.Impression"
+    jq -e '.damaged_files == 5' rough.json
+    diff <(jq '.counters' "$BATS_FILE_TMPDIR/rough/truth.json") \
+        <(jq '.counters | map_values({read, labelled, duplicate, unmatched, late, dead})' rough.json)
+}
+
+@test "files of an older schema are read without what it lacks, and that is said" {
+    copy_of rough
+    # The same records, with a field under another name.
+    python3 - rough/impressions/partition=1/*.avro <<'END'
+import sys
+for path in sys.argv[1:]:
+    data = open(path, "rb").read()
+    assert data.count(b'"advertiser_id"') == 1
+    open(path, "wb").write(data.replace(b'"advertiser_id"', b'"advertiser_no"', 1))
+END
+    run -0 train rough
+    mentions 'topic impressions: files with another schema, espalier.Impression; it lacks 1 of the features (advertiser_id ...), which are missing there'
+    jq -e '.damaged_files == 0' rough.json
+}
+
 @test "a run in which too many records fail stops and says which schema it tried" {
     espalier-sim --out files:broken --fields small --impressions 4000 --malformed 0.5
     run -65 train broken

@@ -320,42 +320,98 @@ static void test_sampling(void)
     close_fixture(&fixture);
 }
 
-/* A feature that nobody has is a mistake; one that a later container lacks is missing there. */
-static void test_evolution(void)
+/* A record of strings with these fields. */
+#define SCHEMA(name, fields) "{\"type\":\"record\",\"name\":\"" name "\",\"fields\":[" fields "]}"
+#define FIELD(name)          "{\"name\":\"" name "\",\"type\":\"string\"}"
+
+static enum esp_status open_text(struct esp_decoder *decoder, const char *json, const void **out,
+                                 struct esp_error *err)
 {
-    static const char first[] = "{\"type\":\"record\",\"name\":\"I\",\"fields\":[{\"name\":\"id\","
-                                "\"type\":\"string\"},{\"name\":\"a\",\"type\":\"string\"}]}";
-    static const char second[] = "{\"type\":\"record\",\"name\":\"I\",\"fields\":[{\"name\":\"id\","
-                                 "\"type\":\"string\"}]}";
-    static const char *const paths[] = {"a"};
-    struct esp_error err = {0};
+    const struct esp_log_framer *framer = esp_decoder_framer(decoder);
+    return framer->open(framer->context, json, strlen(json), out, err);
+}
+
+static struct esp_decoder *decoder_of_a_and_b(void)
+{
+    static const char *const paths[] = {"a", "b"};
     struct esp_decoder *decoder = NULL;
-    const void *schema = NULL;
     struct esp_decoder_config config = {.kind = ESP_IMPRESSION,
                                         .topic = "impressions",
                                         .id_path = "id",
                                         .time_max_us = INT64_MAX,
                                         .feature_paths = paths,
-                                        .n_features = 1};
-    g_assert_cmpint(esp_decoder_new(&config, &decoder, &err), ==, ESP_OK);
+                                        .n_features = 2};
+    g_assert_cmpint(esp_decoder_new(&config, &decoder, NULL), ==, ESP_OK);
+    return decoder;
+}
+
+/* A feature that the first container lacks is a mistake; one that a later one lacks is missing
+ * there. */
+static void test_evolution(void)
+{
+    static const char first[] = SCHEMA("I", FIELD("id") "," FIELD("a") "," FIELD("b"));
+    static const char second[] = SCHEMA("I", FIELD("id") "," FIELD("a"));
+    struct esp_error err = {0};
+    struct esp_decoder *decoder = decoder_of_a_and_b();
+    const void *schema = NULL;
+    const char *missing = NULL;
     g_assert_null(esp_decoder_feature_type(decoder, 0));
-    const struct esp_log_framer *framer = esp_decoder_framer(decoder);
-    g_assert_cmpint(framer->open(framer->context, second, sizeof second - 1, &schema, &err), ==,
-                    ESP_ESCHEMA);
+    g_assert_cmpint(open_text(decoder, second, &schema, &err), ==, ESP_ESCHEMA);
     g_assert_cmpstr(err.text, ==,
-                    "topic impressions: feature: no field \"a\" in schema I; its fields begin with "
+                    "topic impressions: feature: no field \"b\" in schema I; its fields begin with "
                     "id");
-    g_assert_cmpint(framer->open(framer->context, first, sizeof first - 1, &schema, NULL), ==,
-                    ESP_OK);
-    g_assert_cmpint(framer->open(framer->context, second, sizeof second - 1, &schema, NULL), ==,
-                    ESP_OK);
-    struct esp_value value;
+    g_assert_cmpint(open_text(decoder, first, &schema, NULL), ==, ESP_OK);
+    g_assert_cmpuint(esp_writer_n_missing(schema, &missing), ==, 0);
+    g_assert_cmpint(open_text(decoder, second, &schema, NULL), ==, ESP_OK);
+    g_assert_cmpuint(esp_writer_n_missing(schema, &missing), ==, 1);
+    g_assert_cmpstr(missing, ==, "b");
+    struct esp_value values[2];
     struct esp_value_scratch scratch = {0};
-    g_assert_cmpint(esp_writer_features(schema, BYTES("\x02i"), &value, &scratch, NULL), ==,
+    g_assert_cmpint(esp_writer_features(schema, BYTES("\x02i\x02x"), values, &scratch, NULL), ==,
                     ESP_OK);
-    g_assert_cmpint(value.type, ==, ESP_VALUE_MISSING);
+    g_assert_cmpint(values[0].type, ==, ESP_VALUE_TEXT);
+    g_assert_cmpint(values[1].type, ==, ESP_VALUE_MISSING);
     g_assert_cmpstr(esp_decoder_feature_type(decoder, 0), ==, "string");
     esp_value_scratch_release(&scratch);
+    esp_decoder_free(decoder);
+}
+
+/* Containers that come after one of schema I with the features a and b. */
+struct kind_row {
+    const char *name, *json, *why; /* why: part of the refusal; NULL: it is taken */
+};
+
+static const struct kind_row kind_rows[] = {
+    {"/values/kinds/another name with all features is taken",
+     SCHEMA("J", FIELD("id") "," FIELD("b") "," FIELD("a")), NULL},
+    {"/values/kinds/the same name in another namespace may lack one",
+     SCHEMA("x.y.I", FIELD("id") "," FIELD("b")), NULL},
+    {"/values/kinds/another name may lack none", SCHEMA("Click", FIELD("id") "," FIELD("b")),
+     "topic impressions: it is of another kind than those before (feature: no field \"a\""},
+    {"/values/kinds/the header alone is not enough", SCHEMA("Click", FIELD("id")),
+     "topic impressions: it has none of the features (feature: no field \"a\" in schema Click"},
+    {"/values/kinds/whatever the name", SCHEMA("I", FIELD("id")), "it has none of the features"},
+    {"/values/kinds/a record in a feature's place is none",
+     SCHEMA("Click", FIELD("id") ",{\"name\":\"a\",\"type\":" SCHEMA("A", FIELD("b")) "}"),
+     "it has none of the features"},
+};
+
+static void test_kind(const void *data)
+{
+    const struct kind_row *row = data;
+    struct esp_decoder *decoder = decoder_of_a_and_b();
+    struct esp_error err = {0};
+    const void *schema = NULL;
+    g_assert_cmpint(
+        open_text(decoder, SCHEMA("I", FIELD("id") "," FIELD("a") "," FIELD("b")), &schema, NULL),
+        ==, ESP_OK);
+    for (int turn = 0; turn < 2; turn++) { /* and again when it comes again */
+        enum esp_status status = open_text(decoder, row->json, &schema, &err);
+        g_assert_cmpint(status, ==, row->why == NULL ? ESP_OK : ESP_ESCHEMA);
+        if (row->why != NULL)
+            g_assert_nonnull(strstr(err.text, row->why));
+    }
+    g_assert_cmpuint(esp_decoder_n_writers(decoder), ==, row->why == NULL ? 2 : 1);
     esp_decoder_free(decoder);
 }
 
@@ -455,6 +511,8 @@ int main(int argc, char **argv)
     g_test_add_func("/values/reader/a field that neither side gives is refused", test_no_default);
     g_test_add_func("/values/sampling/holdout key and weight", test_sampling);
     g_test_add_func("/values/features/a later schema may lack a feature", test_evolution);
+    for (size_t i = 0; i < G_N_ELEMENTS(kind_rows); i++)
+        g_test_add_data_func(kind_rows[i].name, &kind_rows[i], test_kind);
     g_test_add_func("/values/id/as text", test_id_format);
     g_test_add_func("/values/threads/writers are added while others are used", test_threads);
     return g_test_run();

@@ -4,7 +4,7 @@
 #include "core/hash.h"
 #include "testkit.h"
 
-enum { N = 3 }; /* partitions: impressions 0 and 1, clicks 0 */
+enum { N = 4 }; /* partitions: impressions 0 and 1, clicks 0; impressions 2 where it is added */
 
 /* A fake partition: times that come in, each not before its moment on the wall clock. */
 struct fake {
@@ -20,7 +20,7 @@ struct world {
     struct fake fakes[N];
     int64_t now_us;
     bool follow;
-    GString *reads; /* which partition, a letter each: a, b impressions, c clicks */
+    GString *reads; /* which partition, a letter each: a, b, d impressions, c clicks */
     int64_t max_ahead_us;
     int64_t last_asked_us[N], longest_unasked_us;
 };
@@ -40,8 +40,8 @@ static void world_init(struct world *world, bool follow, bool close)
     g_assert_cmpint(esp_joiner_new(&joiner_config, &world->joiner, NULL), ==, ESP_OK);
     g_assert_cmpint(esp_intake_new(&config, world->joiner, &world->intake, NULL), ==, ESP_OK);
     for (size_t i = 0; i < N; i++)
-        world->fakes[i] = (struct fake){.kind = i < 2 ? ESP_IMPRESSION : ESP_CLICK,
-                                        .partition = i < 2 ? (uint32_t)i : 0};
+        world->fakes[i] = (struct fake){.kind = i == 2 ? ESP_CLICK : ESP_IMPRESSION,
+                                        .partition = i == 2 ? 0 : (uint32_t)MIN(i, 2)};
 }
 
 static void world_release(struct world *world)
@@ -69,7 +69,7 @@ static bool step(struct world *world)
     if (esp_intake_next(world->intake, world->now_us, &kind, &partition, &wait_us) ==
         ESP_INTAKE_DONE)
         return false;
-    size_t i = kind == ESP_CLICK ? 2 : partition;
+    size_t i = kind == ESP_CLICK ? 2 : partition < 2 ? partition : 3;
     struct fake *fake = &world->fakes[i];
     g_assert_cmpint(wait_us, >=, 0);
     g_assert_cmpint(wait_us, <=, 100 * ESP_MS);
@@ -208,6 +208,66 @@ static void test_asked_often(void)
     g_free(times_us);
 }
 
+/* d is added, empty, while the others stand past the skew from where they began. Asked in vain it
+ * is idle at once; it enters W with its first record. */
+static void test_added_empty(void)
+{
+    static const int64_t a[] = {0, 500, 600}, a_arrive[] = {0, 0, 8 * ESP_SECOND};
+    static const int64_t d[] = {520}, d_arrive[] = {5 * ESP_SECOND};
+    struct world world;
+    world_init(&world, true, false);
+    world.fakes[0] = (struct fake){ESP_IMPRESSION, 0, a, a_arrive, 3, 0};
+    world.fakes[1] = (struct fake){ESP_IMPRESSION, 1, a, a_arrive, 3, 0};
+    world.fakes[2] = (struct fake){ESP_CLICK, 0, a, a_arrive, 3, 0};
+    world.fakes[3] = (struct fake){ESP_IMPRESSION, 2, d, d_arrive, 1, 0};
+    while (world.now_us < ESP_SECOND)
+        step(&world);
+    g_assert_cmpint(esp_joiner_watermark(world.joiner), ==, 500);
+    g_assert_cmpint(esp_intake_add_partitions(world.intake, ESP_IMPRESSION, 1, NULL), ==, ESP_OK);
+    g_assert_cmpuint(esp_intake_n_idle(world.intake), ==, 0);
+    while (world.now_us < 2 * ESP_SECOND)
+        step(&world);
+    g_assert_cmpuint(esp_intake_n_idle(world.intake), ==, 1);
+    g_assert_cmpuint(esp_intake_n_paused(world.intake), ==, 0);
+    while (world.now_us < 6 * ESP_SECOND)
+        step(&world);
+    g_assert_cmpuint(esp_intake_n_idle(world.intake), ==, 0);
+    g_assert_cmpint(esp_joiner_partition_watermark(world.joiner, ESP_IMPRESSION, 2), ==, 520);
+    while (world.now_us < 20 * ESP_SECOND)
+        step(&world);
+    g_assert_cmpint(esp_joiner_watermark(world.joiner), ==, 520); /* silent for less than 30 s */
+    while (world.now_us < 50 * ESP_SECOND)
+        step(&world);
+    g_assert_cmpint(esp_joiner_watermark(world.joiner), ==, 600);
+    world_release(&world);
+}
+
+/* d is added with records in it: it is read next, and holds W until it has been. */
+static void test_added_full(void)
+{
+    static const int64_t a[] = {0, 40, 50, 60}, d[] = {41, 45, 70};
+    static const int64_t a_arrive[] = {0, 0, ESP_SECOND, ESP_SECOND};
+    struct world world;
+    world_init(&world, true, false);
+    for (size_t i = 0; i < 3; i++) {
+        world.fakes[i].times_us = a;
+        world.fakes[i].arrive_us = a_arrive;
+        world.fakes[i].n = 4;
+    }
+    world.fakes[3] = (struct fake){ESP_IMPRESSION, 2, d, NULL, 3, 0};
+    while (world.reads->len < 6)
+        step(&world);
+    g_assert_cmpint(esp_intake_add_partitions(world.intake, ESP_IMPRESSION, 1, NULL), ==, ESP_OK);
+    world.now_us = 2 * ESP_SECOND;
+    while (world.reads->len < 15)
+        step(&world);
+    g_assert_cmpstr(world.reads->str + 6, ==, "dabcddabc"); /* 41 50 50 50 45 70 60 60 60 */
+    struct esp_join_counters counters;
+    esp_joiner_counters(world.joiner, ESP_IMPRESSION, &counters);
+    g_assert_cmpuint(counters.late, ==, 0);
+    world_release(&world);
+}
+
 int main(int argc, char **argv)
 {
     test_start(&argc, &argv);
@@ -219,5 +279,9 @@ int main(int argc, char **argv)
                     test_empty_partitions);
     g_test_add_func("/intake/\"a partition that stays silent at its end is idle\"", test_idle);
     g_test_add_func("/intake/\"a partition at its end is asked every 100 ms\"", test_asked_often);
+    g_test_add_func("/intake/\"a partition that is added without records is idle at once\"",
+                    test_added_empty);
+    g_test_add_func("/intake/\"a partition that is added is read before W goes on\"",
+                    test_added_full);
     return g_test_run();
 }

@@ -291,6 +291,122 @@ static void test_hold(void)
     esp_joiner_free(joiner);
 }
 
+static void push_untimed(struct esp_joiner *joiner, const char *text, struct join_result *result)
+{
+    struct join_event event = parse_event(text);
+    event.log_time_us = ESP_TIME_NONE;
+    join_push(joiner, &event, 1, 0, result);
+}
+
+/* Two clicks that no third has confirmed yet. `hold` leaves them held, and W stands where they
+ * would be in time; closing time accepts them. */
+static void test_hold_held(void)
+{
+    struct esp_joiner_config config = config_of(NO_INSTALLS | GRACE_3);
+    struct esp_joiner *joiner = NULL;
+    g_assert_cmpint(esp_joiner_new(&config, &joiner, NULL), ==, ESP_OK);
+    struct join_result result;
+    join_result_init(&result);
+    push_text(joiner, "i 0 a", &result);
+    push_text(joiner, "i 14 b", &result);
+    push_untimed(joiner, "c 6 a", &result);
+    push_untimed(joiner, "c 5 a", &result);
+    g_assert_cmpint(esp_joiner_end(joiner, ESP_CLICK, 0, false, NULL), ==, ESP_OK);
+    g_assert_cmpint(esp_joiner_end(joiner, ESP_IMPRESSION, 0, false, NULL), ==, ESP_OK);
+    esp_joiner_check(joiner);
+    struct esp_join_counters counters;
+    esp_joiner_counters(joiner, ESP_CLICK, &counters);
+    g_assert_cmpuint(counters.read, ==, 2);
+    g_assert_cmpuint(counters.pending, ==, 2);
+    g_assert_cmpint(esp_joiner_watermark(joiner), ==, 2); /* 5 - 3 */
+    g_assert_cmpuint(join_take(joiner, 9, &result), ==, 0);
+    g_assert_cmpint(esp_joiner_close(joiner, NULL), ==, ESP_OK);
+    while (join_take(joiner, 9, &result) > 0)
+        ;
+    esp_joiner_check(joiner);
+    char *labels = labels_text(result.labels);
+    g_assert_cmpstr(labels, ==, "10 a C 5 -; 24 b C - -");
+    esp_joiner_counters(joiner, ESP_CLICK, &counters);
+    g_assert_cmpuint(counters.labelled, ==, 1);
+    g_assert_cmpuint(counters.duplicate, ==, 1);
+    g_free(labels);
+    join_result_clear(&result);
+    esp_joiner_free(joiner);
+}
+
+/* A partition that is added holds W until it speaks; what of it W has passed is told apart. */
+static void test_added(void)
+{
+    struct esp_joiner_config config = config_of(NO_INSTALLS | GRACE_3);
+    struct esp_joiner *joiner = NULL;
+    g_assert_cmpint(esp_joiner_new(&config, &joiner, NULL), ==, ESP_OK);
+    struct join_result result;
+    join_result_init(&result);
+    g_assert_cmpint(esp_joiner_add_partitions(joiner, ESP_INSTALL, 1, NULL), ==, ESP_EINVAL);
+    push_text(joiner, "i 20 a", &result);
+    push_text(joiner, "c 24 a", &result);
+    g_assert_cmpint(esp_joiner_watermark(joiner), ==, 17);
+    g_assert_cmpint(esp_joiner_add_partitions(joiner, ESP_IMPRESSION, 2, NULL), ==, ESP_OK);
+    /* The clicks' state has moved with them. */
+    g_assert_cmpint(esp_joiner_partition_watermark(joiner, ESP_CLICK, 0), ==, 21);
+    push_text(joiner, "i 40 d", &result);
+    push_text(joiner, "c 40 d", &result);
+    g_assert_cmpint(esp_joiner_watermark(joiner), ==, 17);
+    struct join_event early = parse_event("i 18 b"), behind = parse_event("i 16 c");
+    early.partition = behind.partition = 2;
+    join_push(joiner, &early, 1, 0, &result);
+    join_push(joiner, &behind, 1, 1, &result); /* 18 - 3 <= 16 < 17 */
+    esp_joiner_set_idle(joiner, ESP_IMPRESSION, 1, true);
+    g_assert_cmpint(esp_joiner_watermark(joiner), ==, 17);
+    struct esp_join_counters counters;
+    esp_joiner_counters(joiner, ESP_IMPRESSION, &counters);
+    g_assert_cmpuint(counters.behind_idle, ==, 1);
+    g_assert_cmpuint(counters.late, ==, 1);
+    esp_joiner_check(joiner);
+    config.n_partitions[ESP_IMPRESSION] = 3;
+    join_finish(joiner, &config, &result);
+    char *labels = labels_text(result.labels);
+    g_assert_cmpstr(labels, ==, "28 b C - -; 30 a C 24 -; 50 d C 40 -");
+    g_free(labels);
+    join_result_clear(&result);
+    esp_joiner_free(joiner);
+}
+
+/* The store is full: one line says what and how to mend it; nothing that it holds has suffered. */
+static void test_store_full(void)
+{
+    struct esp_joiner_config config = config_of(0);
+    config.max_store_bytes = 8 * 4096;
+    struct esp_joiner *joiner = NULL;
+    struct esp_error err = {0};
+    g_assert_cmpint(esp_joiner_new(&config, &joiner, NULL), ==, ESP_OK);
+    struct join_result result;
+    join_result_init(&result);
+    char id[16], payload[40] = "";
+    struct esp_header header = {.time_us = 5, .log_time_us = 5};
+    header.payload = header.raw = esp_bytes(payload, sizeof payload);
+    enum esp_status status = ESP_OK;
+    unsigned n = 0;
+    for (; n < 10000 && status == ESP_OK; n++) {
+        header.id = esp_bytes(id, (size_t)g_snprintf(id, sizeof id, "%u", n));
+        header.id_hash = esp_hash(header.id);
+        status = esp_joiner_push(joiner, ESP_IMPRESSION, 0, &header, 1, &err);
+    }
+    g_assert_cmpint(status, ==, ESP_ELIMIT);
+    g_assert_cmpuint(n, ==, 8 * 63 + 1); /* 8 segments of 255 units, a record is 4 */
+    g_assert_nonnull(strstr(err.text, "shorten join.click_window"));
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
+        g_assert_cmpint(esp_joiner_end(joiner, (enum esp_event_kind)kind, 0, true, NULL), ==,
+                        ESP_OK);
+    g_assert_cmpint(esp_joiner_close(joiner, NULL), ==, ESP_OK);
+    size_t n_labels = 0, some;
+    while ((some = join_take(joiner, 64, &result)) > 0)
+        n_labels += some;
+    g_assert_cmpuint(n_labels, ==, n - 1); /* all but the one that failed */
+    join_result_clear(&result);
+    esp_joiner_free(joiner);
+}
+
 static void test_too_large(void)
 {
     struct esp_joiner_config config = config_of(0);
@@ -344,6 +460,10 @@ int main(int argc, char **argv)
     g_test_add_func("/joiner/\"what arrives behind an idle partition's W is late and told apart\"",
                     test_idle);
     g_test_add_func("/joiner/\"under hold what is not mature stays pending\"", test_hold);
+    g_test_add_func("/joiner/\"under hold what a clock holds stays held, until time is closed\"",
+                    test_hold_held);
+    g_test_add_func("/joiner/\"an added partition holds W until it speaks\"", test_added);
+    g_test_add_func("/joiner/\"a full store is said in one line\"", test_store_full);
     g_test_add_func("/joiner/\"what cannot be stored is dead and moves no time\"", test_too_large);
     g_test_add_func("/joiner/\"a configuration that cannot be is refused\"", test_bad_config);
     return g_test_run();

@@ -9,7 +9,8 @@ enum { MAX_PARTITIONS = 24, MAX_EVENTS = 400 };
 /* A random stream and how it is pushed. */
 struct trial {
     struct esp_joiner_config config;
-    size_t n_partitions; /* of all topics, each with at least one event */
+    size_t n_at_start[ESP_N_EVENT_KINDS]; /* partitions; the others are added as they are needed */
+    size_t n_partitions;                  /* of all topics, each with at least one event */
     struct join_partition_events partitions[MAX_PARTITIONS];
     struct join_event events[MAX_EVENTS];
     struct test_random random;
@@ -48,6 +49,7 @@ static void random_config(struct trial *trial, int64_t scale_us)
         config->n_partitions[ESP_INSTALL] = 0;
     if (test_random_below(random, 8) == 0)
         config->n_partitions[ESP_CLICK] = 0;
+    memcpy(trial->n_at_start, config->n_partitions, sizeof trial->n_at_start);
 }
 
 /* Ids share prefixes, differ in length, and are few, so that they meet. */
@@ -107,15 +109,31 @@ static void random_trial(struct trial *trial, uint64_t seed, size_t max_events)
         }
 }
 
+/* Adds partitions until there are n of a kind. */
+static void add_until(struct esp_joiner *joiner, enum esp_event_kind kind, size_t n, size_t *n_now)
+{
+    if (n <= *n_now)
+        return;
+    g_assert_cmpint(esp_joiner_add_partitions(joiner, kind, n - *n_now, NULL), ==, ESP_OK);
+    esp_joiner_check(joiner);
+    *n_now = n;
+}
+
 /* Feeds the joiner in a random interleaving with random batches and drains. */
 static void run_interleaved(struct trial *trial, struct join_result *result)
 {
     struct test_random *random = &trial->random;
     struct esp_joiner *joiner = NULL;
-    g_assert_cmpint(esp_joiner_new(&trial->config, &joiner, NULL), ==, ESP_OK);
+    struct esp_joiner_config config = trial->config;
+    size_t n_now[ESP_N_EVENT_KINDS];
+    memcpy(n_now, trial->n_at_start, sizeof n_now);
+    memcpy(config.n_partitions, n_now, sizeof n_now);
+    g_assert_cmpint(esp_joiner_new(&config, &joiner, NULL), ==, ESP_OK);
     size_t at[MAX_PARTITIONS] = {0}, n_left = trial->n_partitions;
     while (n_left > 0) {
         size_t p = test_random_below(random, trial->n_partitions);
+        const struct join_event *first = trial->partitions[p].events;
+        add_until(joiner, first->kind, first->partition + 1, &n_now[first->kind]);
         size_t n = 1 + test_random_below(random, 6);
         n = MIN(n, trial->partitions[p].n - at[p]);
         join_push(joiner, trial->partitions[p].events + at[p], n, (int64_t)at[p], result);
@@ -127,6 +145,9 @@ static void run_interleaved(struct trial *trial, struct join_result *result)
             esp_joiner_check(joiner);
         }
     }
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
+        add_until(joiner, (enum esp_event_kind)kind, trial->config.n_partitions[kind],
+                  &n_now[kind]);
     join_finish(joiner, &trial->config, result);
     esp_joiner_free(joiner);
 }
@@ -153,6 +174,36 @@ static void test_random_streams(gconstpointer data)
         random_trial(trial, seed * 1000 + max_events, max_events);
         hold_against_twin(trial, seed);
     }
+    g_free(trial);
+}
+
+/* Partitions that are added while the join runs: unless W had come further, it is as if they had
+ * been there from the start; what W has passed is counted. */
+static void test_added_partitions(void)
+{
+    struct trial *trial = g_new0(struct trial, 1);
+    size_t n_equal = 0, n_behind = 0;
+    for (uint64_t seed = 1; seed <= 3000 && !g_test_failed(); seed++) {
+        random_trial(trial, seed * 7919, 120);
+        for (size_t kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
+            trial->n_at_start[kind] = MIN(trial->config.n_partitions[kind], 1);
+        struct join_result got, want;
+        join_result_init(&got);
+        join_result_init(&want);
+        join_twin(&trial->config, trial->partitions, trial->n_partitions, &want);
+        run_interleaved(trial, &got);
+        uint64_t behind = 0;
+        for (size_t kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
+            behind += got.counters[kind].behind_idle;
+        n_behind += behind > 0;
+        n_equal += behind == 0;
+        if (behind == 0 && !join_results_equal(&got, &want))
+            g_test_message("seed %" PRIu64, seed);
+        join_result_clear(&got);
+        join_result_clear(&want);
+    }
+    g_assert_cmpuint(n_equal, >, 500);
+    g_assert_cmpuint(n_behind, >, 100);
     g_free(trial);
 }
 
@@ -241,7 +292,7 @@ static void spread(struct trial *trial, struct join_event *events, size_t n_even
     size_t n_all = 0;
     trial->n_partitions = 0;
     for (size_t kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
-        trial->config.n_partitions[kind] = n;
+        trial->config.n_partitions[kind] = trial->n_at_start[kind] = n;
         for (uint32_t p = 0; p < n; p++) {
             size_t begin = n_all;
             for (size_t i = 0; i < n_events; i++)
@@ -303,6 +354,9 @@ int main(int argc, char **argv)
                          GSIZE_TO_POINTER(60), test_random_streams);
     g_test_add_data_func("/joiner/twin/\"long random streams give the definition's labels\"",
                          GSIZE_TO_POINTER(MAX_EVENTS), test_random_streams);
+    g_test_add_func(
+        "/joiner/twin/\"a partition added later is as if it had always been, unless W passed it\"",
+        test_added_partitions);
     g_test_add_func("/joiner/twin/\"every interleaving of small cases gives the same labels\"",
                     test_every_interleaving);
     g_test_add_data_func(

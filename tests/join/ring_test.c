@@ -20,8 +20,8 @@ static void test_reuse(void)
 {
     struct esp_ring ring;
     uint32_t refs[300];
-    g_assert_cmpint(esp_ring_init(&ring, SEGMENT - 1, NULL), ==, ESP_EINVAL);
-    g_assert_cmpint(esp_ring_init(&ring, SEGMENT, NULL), ==, ESP_OK);
+    g_assert_cmpint(esp_ring_init(&ring, SEGMENT - 1, 0, NULL), ==, ESP_EINVAL);
+    g_assert_cmpint(esp_ring_init(&ring, SEGMENT, 0, NULL), ==, ESP_OK);
     for (size_t round = 0; round < 50; round++) {
         for (int i = 0; i < 300; i++)
             refs[i] = append(&ring, ESP_LANE_IMPRESSIONS, 100, i);
@@ -42,7 +42,7 @@ static void test_reuse(void)
 static void test_one_pins_one(void)
 {
     struct esp_ring ring;
-    g_assert_cmpint(esp_ring_init(&ring, SEGMENT, NULL), ==, ESP_OK);
+    g_assert_cmpint(esp_ring_init(&ring, SEGMENT, 0, NULL), ==, ESP_OK);
     uint32_t kept = append(&ring, ESP_LANE_IMPRESSIONS, 100, 1);
     for (int i = 0; i < 10000; i++) {
         esp_ring_release(&ring, append(&ring, ESP_LANE_IMPRESSIONS, 1000, 2));
@@ -56,7 +56,7 @@ static void test_one_pins_one(void)
 static void test_largest(void)
 {
     struct esp_ring ring;
-    g_assert_cmpint(esp_ring_init(&ring, 5000, NULL), ==, ESP_OK);
+    g_assert_cmpint(esp_ring_init(&ring, 5000, 0, NULL), ==, ESP_OK);
     g_assert_cmpuint(ring.segment_bytes, ==, 8192);
     size_t largest = esp_ring_max_record(&ring);
     uint32_t one = append(&ring, ESP_LANE_LONG, largest, 1);
@@ -69,11 +69,41 @@ static void test_largest(void)
     esp_ring_release_all(&ring);
 }
 
+static void test_full(void)
+{
+    struct esp_ring ring;
+    struct esp_error err = {0};
+    uint32_t refs[5], ref = 0;
+    void *at = NULL;
+    g_assert_cmpint(esp_ring_init(&ring, SEGMENT, 5 * SEGMENT + 100, NULL), ==, ESP_OK);
+    size_t largest = esp_ring_max_record(&ring);
+    for (int i = 0; i < 5; i++)
+        refs[i] = append(&ring, ESP_LANE_IMPRESSIONS, largest, i);
+    g_assert_cmpint(esp_ring_append(&ring, ESP_LANE_LONG, 1, &ref, &at, &err), ==, ESP_ELIMIT);
+    g_assert_nonnull(strstr(err.text, "the join's store is full"));
+    g_assert_nonnull(strstr(err.text, "raise join.memory"));
+    /* Nothing that it holds has changed, and what is released makes room again. */
+    for (int i = 0; i < 5; i++)
+        g_assert_cmpint(((const uint8_t *)esp_ring_at(&ring, refs[i]))[largest - 1], ==, i);
+    esp_ring_release(&ring, refs[0]);
+    esp_ring_reclaim(&ring);
+    append(&ring, ESP_LANE_LONG, 1, 9);
+    g_assert_cmpint(*(const uint8_t *)esp_ring_at(&ring, refs[4]), ==, 4);
+    esp_ring_release_all(&ring);
+    /* A segment a lane is the least, all that references can name the most. */
+    g_assert_cmpint(esp_ring_init(&ring, SEGMENT, 1, NULL), ==, ESP_OK);
+    g_assert_cmpuint(ring.max_segments, ==, ESP_N_LANES);
+    g_assert_cmpint(esp_ring_init(&ring, SEGMENT, SIZE_MAX, NULL), ==, ESP_OK);
+    g_assert_cmpuint(ring.max_segments * ring.segment_bytes, ==, (size_t)32 << 30);
+}
+
 int main(int argc, char **argv)
 {
     test_start(&argc, &argv);
     g_test_add_func("/ring/\"segments that empty are used again\"", test_reuse);
     g_test_add_func("/ring/\"one live record keeps one segment\"", test_one_pins_one);
+    g_test_add_func("/ring/\"past its limit it says so, and goes on when there is room\"",
+                    test_full);
     g_test_add_func("/ring/\"the largest record fits, lanes keep apart\"", test_largest);
     return g_test_run();
 }

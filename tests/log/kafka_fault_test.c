@@ -263,6 +263,72 @@ static void test_full_queue(struct scene *scene, gconstpointer more)
     test_read_release(&read);
 }
 
+/* Says yes from the fourth question on: the wish comes while somebody waits. */
+static bool fourth_time(void *context)
+{
+    int *n_asked = context;
+    return ++*n_asked > 3;
+}
+
+/* Nobody takes anything, the queue is full, and then an end is wanted: append gives up, and flush
+ * says how many were lost. */
+static void test_stop_while_full(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    int n_asked = 0;
+    struct esp_error err = {0};
+    struct esp_log_writer *writer = test_kafka_writer(scene->log, "t");
+    for (int32_t i = 1; i <= N_BROKERS; i++)
+        rd_kafka_mock_broker_set_down(scene->cluster, i);
+    esp_log_set_stop(scene->log, fourth_time, &n_asked);
+    produce_numbered(writer, 0, N_RECORDS); /* the queue holds 100 */
+    g_assert_cmpint(n_asked, >, 3);
+    g_assert_cmpint(esp_log_flush(writer, 200 * ESP_MS, &err), ==, ESP_EBROKER);
+    g_assert_cmpstr(err.text, ==,
+                    "t: 500 records were not acknowledged in time: the run was stopped while no "
+                    "broker took them");
+    /* Those that found room are delivered once somebody takes them. */
+    for (int32_t i = 1; i <= N_BROKERS; i++)
+        rd_kafka_mock_broker_set_up(scene->cluster, i);
+    esp_log_set_stop(scene->log, NULL, NULL);
+    flush(writer);
+    esp_log_writer_free(writer);
+    struct test_read read;
+    test_read_init(&read);
+    test_read_partition(scene->log, "t", 0, ESP_OFFSET_EARLIEST, 64, &read);
+    check_numbered(&read, 100);
+    test_read_release(&read);
+}
+
+/* An end is wanted, but somebody takes what is written: nothing is given up. */
+static void test_stop_while_slow(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    int n_asked = 3;
+    esp_log_set_stop(scene->log, fourth_time, &n_asked);
+    fill(scene, 0, 5 * N_RECORDS);
+    struct test_read read;
+    test_read_init(&read);
+    test_read_partition(scene->log, "t", 0, ESP_OFFSET_EARLIEST, 64, &read);
+    check_numbered(&read, 5 * N_RECORDS);
+    test_read_release(&read);
+}
+
+/* A question that may wait for an hour does not once an end is wanted. */
+static void test_stop_while_asking(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    int n_asked = 2;
+    struct esp_error err = {0};
+    size_t n = 0;
+    for (int32_t i = 1; i <= N_BROKERS; i++)
+        rd_kafka_mock_broker_set_down(scene->cluster, i);
+    esp_log_set_stop(scene->log, fourth_time, &n_asked);
+    g_assert_cmpint(esp_log_partitions(scene->log, "t", ESP_HOUR, &n, &err), ==, ESP_EBROKER);
+    g_assert_nonnull(strstr(err.text, "no answer from a broker"));
+    g_assert_cmpint(n_asked, ==, 4);
+}
+
 /* Past librdkafka's own limit of 1 MB, and far below ours: the broker is asked. */
 static void test_large_record(struct scene *scene, gconstpointer more)
 {
@@ -403,6 +469,9 @@ int main(int argc, char **argv)
         {"/faults/a flush keeps its time", test_flush_in_time, NULL},
         {"/faults/freed with records under way", test_free_unflushed, NULL},
         {"/faults/a full queue slows the writer", test_full_queue, small_queue},
+        {"/faults/a stop ends the wait for a full queue", test_stop_while_full, small_queue},
+        {"/faults/a stop loses nothing that is taken", test_stop_while_slow, small_queue},
+        {"/faults/a stop ends a question", test_stop_while_asking, NULL},
         {"/faults/a large record is the broker's to refuse", test_large_record, NULL},
         {"/faults/a record is too large for the broker", test_too_large_for_broker, NULL},
         {"/faults/a record is too large for the user", test_too_large_for_user, small_messages},

@@ -392,6 +392,98 @@ static void test_topics(struct fixture *fixture, gconstpointer unused)
     g_free(topic);
 }
 
+/* Asks the cluster, through a handle of its own, for more partitions; 0: to delete the topic. */
+static void change_topic(const char *topic, size_t n_partitions)
+{
+    char why[512];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", broker, why, sizeof why);
+    rd_kafka_t *handle = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
+    rd_kafka_NewPartitions_t *more = NULL;
+    rd_kafka_DeleteTopic_t *none = NULL;
+    if (n_partitions > 0) {
+        more = rd_kafka_NewPartitions_new(topic, n_partitions, why, sizeof why);
+        rd_kafka_CreatePartitions(handle, &more, 1, NULL, queue);
+    } else {
+        none = rd_kafka_DeleteTopic_new(topic);
+        rd_kafka_DeleteTopics(handle, &none, 1, NULL, queue);
+    }
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, (int)(TIMEOUT / ESP_MS));
+    if (event == NULL || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        g_test_fail_printf("%s was not changed", topic);
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    if (more != NULL)
+        rd_kafka_NewPartitions_destroy(more);
+    if (none != NULL)
+        rd_kafka_DeleteTopic_destroy(none);
+    rd_kafka_destroy(handle);
+}
+
+/* A topic is deleted while it is followed: that is an error, and leaving ends. */
+static void test_deletion(struct fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    char *topic = test_topic_new(fixture->log, "deletion", 2, NULL);
+    struct esp_log_reader *reader = NULL;
+    struct esp_error err = {0};
+    g_assert_cmpint(
+        esp_log_reader_new(fixture->log, topic, 1, ESP_OFFSET_EARLIEST, true, NULL, &reader, &err),
+        ==, ESP_OK);
+    struct test_read read;
+    test_read_init(&read);
+    test_read_all(reader, 8, true, ESP_SECOND, &read);
+    change_topic(topic, 0);
+    gint64 deadline = g_get_monotonic_time() + TIMEOUT;
+    while (read.status == ESP_OK && g_get_monotonic_time() < deadline)
+        test_read_all(reader, 8, true, 100 * ESP_MS, &read);
+    g_assert_cmpint(read.status, ==, ESP_EBROKER);
+    g_assert_nonnull(strstr(read.err.text, "is gone: the topic was deleted"));
+    test_read_release(&read);
+    esp_log_reader_free(reader);
+    g_free(topic);
+}
+
+/* A topic grows while it is followed: the number says so, and the new partition is read. */
+static void test_growth(struct fixture *fixture, gconstpointer unused)
+{
+    (void)unused;
+    char *topic = test_topic_new(fixture->log, "growth", 1, NULL);
+    struct esp_log_reader *first = NULL, *second = NULL;
+    struct esp_error err = {0};
+    g_assert_cmpint(
+        esp_log_reader_new(fixture->log, topic, 0, ESP_OFFSET_EARLIEST, true, NULL, &first, &err),
+        ==, ESP_OK);
+    change_topic(topic, 2);
+    size_t n = 1;
+    gint64 deadline = g_get_monotonic_time() + TIMEOUT;
+    while (n == 1 && g_get_monotonic_time() < deadline)
+        g_assert_cmpint(esp_log_partitions(fixture->log, topic, TIMEOUT, &n, &err), ==, ESP_OK);
+    g_assert_cmpuint(n, ==, 2);
+    struct esp_log_writer *writer = test_kafka_writer(fixture->log, topic);
+    test_produce(writer, 1, NULL, "new", ESP_TIME_NONE);
+    flush(writer);
+    esp_log_writer_free(writer);
+    g_assert_cmpint(
+        esp_log_reader_new(fixture->log, topic, 1, ESP_OFFSET_EARLIEST, true, NULL, &second, &err),
+        ==, ESP_OK);
+    g_assert_cmpstr(err.text, ==, "");
+    struct test_read read;
+    test_read_init(&read);
+    while (read.contents->len == 0 && read.status == ESP_OK && !g_test_failed()) {
+        test_read_all(second, 8, true, 100 * ESP_MS, &read);
+        if (g_get_monotonic_time() > deadline)
+            g_test_fail_printf("nothing came");
+    }
+    if (!g_test_failed())
+        g_assert_cmpstr(test_content(&read, 0), ==, "new");
+    test_read_release(&read);
+    esp_log_reader_free(first);
+    esp_log_reader_free(second);
+    g_free(topic);
+}
+
 int main(int argc, char **argv)
 {
     broker = test_broker_or_skip();
@@ -412,6 +504,8 @@ int main(int argc, char **argv)
         {"/kafka/large records, tombstones and empty ones", test_special_records},
         {"/kafka/a failed delivery fails the writer for good", test_sticky_failure},
         {"/kafka/topics are counted and made", test_topics},
+        {"/kafka/a topic gains a partition", test_growth},
+        {"/kafka/a topic is deleted while it is read", test_deletion},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
         g_test_add(rows[i].name, struct fixture, NULL, set_up, rows[i].run, tear_down);
