@@ -75,6 +75,21 @@ static void print_times(const struct input_peek *peek)
                esp_time_format(peek->last_us, last));
 }
 
+static void print_peek(const struct input_peek *peek, bool has_schemas)
+{
+    if (peek->n_records == 0) {
+        printf("%-14s no records yet%s\n", "",
+               has_schemas ? ": whether its files have the fields is seen with the first" : "");
+        return;
+    }
+    printf("%-14s first %zu records: %zu good, %zu refused", "", peek->n_records,
+           peek->n_records - peek->n_rejected, peek->n_rejected);
+    if (peek->n_rejected > 0)
+        printf(" (%s)", esp_reject_text((enum esp_reject)peek->first_reject));
+    print_times(peek);
+    putchar('\n');
+}
+
 static enum esp_status check_input(struct inputs *inputs, enum esp_event_kind kind,
                                    struct esp_error *err)
 {
@@ -96,12 +111,7 @@ static enum esp_status check_input(struct inputs *inputs, enum esp_event_kind ki
     for (size_t i = 0; i < esp_decoder_n_writers(input->decoder); i++)
         printf("%-14s schema %s\n", "",
                esp_writer_name(esp_decoder_writer(input->decoder, (uint16_t)i)));
-    printf("%-14s first %zu records: %zu good, %zu refused", "", peek.n_records,
-           peek.n_records - peek.n_rejected, peek.n_rejected);
-    if (peek.n_rejected > 0)
-        printf(" (%s)", esp_reject_text((enum esp_reject)peek.first_reject));
-    print_times(&peek);
-    putchar('\n');
+    print_peek(&peek, inputs->config->options.files_root != NULL);
     if (peek.n_records > 0 && peek.n_rejected == peek.n_records)
         return esp_fail(err, ESP_EDATA, "topic %s: none of its first %zu records can be used: %s",
                         options->topic, peek.n_records,

@@ -17,6 +17,8 @@ problem_of() { # SECTION LINE
 @test "a good configuration runs, even over topics without a record" {
     run -0 --separate-stderr espalier train --config good.ini
     says_line "impressions: 0 read = 0 labelled"
+    run -0 --separate-stderr espalier check --config good.ini
+    mentions "no records yet: whether its files have the fields is seen with the first"
 }
 
 @test "an unknown key is named with the nearest known one" {
