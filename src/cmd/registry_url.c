@@ -90,8 +90,10 @@ void registry_url_release(struct registry_url *url)
 const char *registry_url_mask(const char *text, char *out, size_t size)
 {
     /* The last @: a password may hold others, and an address that is wrong may be anything. */
-    const char *at = strrchr(text, '@'), *scheme = strstr(text, "://");
-    int n_kept = scheme != NULL && scheme < at ? (int)(scheme + 3 - text) : 0;
+    const char *at = strrchr(text, '@');
+    int n_kept = strncasecmp(text, "http://", 7) == 0    ? 7
+                 : strncasecmp(text, "https://", 8) == 0 ? 8
+                                                         : 0;
     if (at == NULL)
         snprintf(out, size, "%s", text);
     else
