@@ -100,8 +100,8 @@ static struct missing_id *find_missing(struct registry *registry, uint32_t id)
     return NULL;
 }
 
-static void note_missing(struct registry *registry, uint32_t id,
-                         const struct registry_fetched *fetched)
+static enum esp_reject note_missing(struct registry *registry, uint32_t id,
+                                    const struct registry_fetched *fetched)
 {
     bool is_unknown = fetched->verdict == REGISTRY_UNKNOWN;
     struct missing_id *missing = find_missing(registry, id);
@@ -110,17 +110,16 @@ static void note_missing(struct registry *registry, uint32_t id,
         registry->next_missing = (registry->next_missing + 1) % MAX_MISSING;
         registry->n_missing += registry->n_missing < MAX_MISSING;
     }
-    *missing =
-        (struct missing_id){id, is_unknown ? ESP_REJECT_UNKNOWN_SCHEMA : ESP_REJECT_UNUSABLE_SCHEMA,
-                            run_clock_us() + registry->forget_us};
+    enum esp_reject reject = is_unknown ? ESP_REJECT_UNKNOWN_SCHEMA : ESP_REJECT_UNUSABLE_SCHEMA;
+    *missing = (struct missing_id){id, reject, run_clock_us() + registry->forget_us};
     char span[ESP_TIME_TEXT_SIZE];
-    seldom_say(
-        is_unknown ? &registry->unknown : &registry->unusable, registry->report,
-        registry->report_context,
-        "schema %lu of %s: %s; its records go to the dead letters, and it is asked for again "
-        "after %s",
-        (unsigned long)id, registry_address(registry), fetched->why.text,
-        esp_span_format(registry->forget_us, span));
+    seldom_say(is_unknown ? &registry->unknown : &registry->unusable, registry->report,
+               registry->report_context,
+               "schema %lu of %s: %s; its records go to the dead letters, and it is asked for "
+               "again after %s",
+               (unsigned long)id, registry_address(registry), fetched->why.text,
+               esp_span_format(registry->forget_us, span));
+    return reject;
 }
 
 /* From the folder; NULL where it must be fetched. A file that is no good is said. */
@@ -158,12 +157,10 @@ enum esp_status registry_look_up(struct registry *registry, uint32_t id, const c
         if (status != ESP_OK)
             return status;
         json = fetched.json;
-        if (json != NULL) {
+        if (json != NULL)
             keep(registry, id, json);
-        } else {
-            note_missing(registry, id, &fetched);
-            *out_reject = find_missing(registry, id)->reject;
-        }
+        else
+            *out_reject = note_missing(registry, id, &fetched);
     }
     free(registry->schema);
     registry->schema = json;
