@@ -29,6 +29,7 @@ struct missing_id {
 struct registry {
     struct registry_fetcher *fetcher;
     struct registry_cache cache;
+    unsigned retries;
     int64_t forget_us;
     esp_log_report *report;
     void *report_context;
@@ -44,6 +45,7 @@ enum esp_status registry_new(const struct registry_config *config, struct regist
     struct registry *registry = calloc(1, sizeof *registry);
     if (registry == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for the schema registry");
+    registry->retries = config->retries;
     registry->forget_us = config->forget_us;
     registry->report = config->report;
     registry->report_context = config->report_context;
@@ -100,6 +102,17 @@ static struct missing_id *find_missing(struct registry *registry, uint32_t id)
     return NULL;
 }
 
+/* An id that was asked for thoroughly once is asked for once at a time from then on; and so is a
+ * new one in a flood of them, or the pauses would hold up the input for as long as it lasts. */
+static unsigned retries_for(struct registry *registry, uint32_t id)
+{
+    int64_t now_us = run_clock_us();
+    size_t n_live = 0;
+    for (size_t i = 0; i < registry->n_missing; i++)
+        n_live += registry->missing[i].until_us > now_us;
+    return find_missing(registry, id) != NULL || n_live == MAX_MISSING ? 0 : registry->retries;
+}
+
 static enum esp_reject note_missing(struct registry *registry, uint32_t id,
                                     const struct registry_fetched *fetched)
 {
@@ -153,7 +166,8 @@ enum esp_status registry_look_up(struct registry *registry, uint32_t id, const c
     char *json = read_kept(registry, id);
     if (json == NULL) {
         struct registry_fetched fetched;
-        enum esp_status status = registry_fetch(registry->fetcher, id, &fetched, err);
+        enum esp_status status =
+            registry_fetch(registry->fetcher, id, retries_for(registry, id), &fetched, err);
         if (status != ESP_OK)
             return status;
         json = fetched.json;

@@ -33,7 +33,6 @@ static const int64_t look_for_stop_us = 50 * ESP_MS;
 
 struct registry_fetcher {
     char *address; /* owned */
-    unsigned retries;
     int64_t first_pause_us;
     esp_log_report *report;
     void *report_context;
@@ -63,7 +62,6 @@ enum esp_status registry_fetcher_new(const struct registry_config *config,
     }
     *fetcher = (struct registry_fetcher){
         .address = address,
-        .retries = config->retries,
         .first_pause_us =
             config->first_pause_us > 0 ? config->first_pause_us : usual_first_pause_us,
         .report = config->report,
@@ -187,7 +185,7 @@ static void note_presence(struct registry_fetcher *fetcher, const struct registr
 
 /* Asks until there is an answer to go on with: SCHEMA, UNKNOWN or UNUSABLE. Released by the caller,
  * also on failure. */
-static enum esp_status ask(struct registry_fetcher *fetcher, const char *path,
+static enum esp_status ask(struct registry_fetcher *fetcher, const char *path, unsigned retries,
                            struct registry_answer *answer, struct esp_error *err)
 {
     struct question question = {run_clock_us(), fetcher->first_pause_us, 0};
@@ -203,7 +201,7 @@ static enum esp_status ask(struct registry_fetcher *fetcher, const char *path,
             return esp_fail(err, ESP_ECONFIG, "schema registry %s %s", fetcher->address,
                             answer->why.text);
         if (answer->verdict == REGISTRY_SCHEMA || answer->verdict == REGISTRY_UNUSABLE ||
-            (answer->verdict == REGISTRY_UNKNOWN && question.n_unknown++ == fetcher->retries))
+            (answer->verdict == REGISTRY_UNKNOWN && question.n_unknown++ == retries))
             return ESP_OK;
         if (!pause_before_next(fetcher, &question, reply.retry_after_us))
             return esp_fail(err, ESP_EBROKER, "schema registry %s %s", fetcher->address,
@@ -217,6 +215,7 @@ static enum esp_status ask(struct registry_fetcher *fetcher, const char *path,
 /* What a fetch has gathered. */
 struct gathering {
     struct registry_fetcher *fetcher;
+    unsigned retries;
     struct registry_fetched *result;
     char *paths[REGISTRY_MAX_REFERENCES];      /* n_paths, owned: asked for already */
     char *referenced[REGISTRY_MAX_REFERENCES]; /* n_referenced, owned: JSON texts */
@@ -305,7 +304,7 @@ static enum esp_status gather_one(struct gathering *gathering,
     }
     gathering->paths[gathering->n_paths++] = path;
     struct registry_answer answer = {0};
-    enum esp_status status = ask(gathering->fetcher, path, &answer, err);
+    enum esp_status status = ask(gathering->fetcher, path, gathering->retries, &answer, err);
     if (status == ESP_OK)
         status = gather_answer(gathering, path, &answer, depth, err);
     registry_answer_release(&answer);
@@ -349,15 +348,15 @@ static enum esp_status assemble(struct gathering *gathering, const struct regist
                                                      : esp_fail(err, status, "%s", inner.text);
 }
 
-enum esp_status registry_fetch(struct registry_fetcher *fetcher, uint32_t id,
+enum esp_status registry_fetch(struct registry_fetcher *fetcher, uint32_t id, unsigned retries,
                                struct registry_fetched *out, struct esp_error *err)
 {
     char path[64];
     struct registry_answer answer = {0};
-    struct gathering gathering = {.fetcher = fetcher, .result = out};
+    struct gathering gathering = {.fetcher = fetcher, .retries = retries, .result = out};
     *out = (struct registry_fetched){.verdict = REGISTRY_SCHEMA};
     snprintf(path, sizeof path, "/schemas/ids/%" PRIu32, id);
-    enum esp_status status = ask(fetcher, path, &answer, err);
+    enum esp_status status = ask(fetcher, path, retries, &answer, err);
     if (status == ESP_OK && answer.verdict != REGISTRY_SCHEMA)
         give_up(&gathering, answer.verdict, "%s", answer.why.text);
     else if (status == ESP_OK)

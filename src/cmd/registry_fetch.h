@@ -17,7 +17,7 @@ struct registry_fetched {
 
 struct registry_fetcher;
 
-/* Copies the configuration; its folder and forget_us are not used. Errors: ESP_ENOMEM. */
+/* Copies the configuration; its folder, retries and forget_us are not used. Errors: ESP_ENOMEM. */
 enum esp_status registry_fetcher_new(const struct registry_config *config,
                                      struct registry_fetcher **out, struct esp_error *err);
 void registry_fetcher_free(struct registry_fetcher *fetcher); /* NULL is fine */
@@ -26,8 +26,11 @@ void registry_fetcher_free(struct registry_fetcher *fetcher); /* NULL is fine */
 void registry_fetcher_set_end(struct registry_fetcher *fetcher, bool (*stopped)(void *context),
                               void *context, int64_t patience_us);
 
-/* Errors: as registry_look_up(). */
-enum esp_status registry_fetch(struct registry_fetcher *fetcher, uint32_t id,
+/*
+ * retries  how often the registry is asked again for what it does not know
+ * Errors: as registry_look_up().
+ */
+enum esp_status registry_fetch(struct registry_fetcher *fetcher, uint32_t id, unsigned retries,
                                struct registry_fetched *out, struct esp_error *err);
 
 /* As registry_ping(). */

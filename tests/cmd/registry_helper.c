@@ -84,3 +84,84 @@ size_t stand_in_n_requests(const struct stand_in *stand_in)
     g_free(text);
     return n;
 }
+
+/* ---- the scene ------------------------------------------------------------------------------- */
+
+static void note_report(void *context, const struct esp_log_event *event)
+{
+    g_string_append_printf(context, "%s\n", event->text);
+}
+
+static void scene_open(struct registry_scene *scene)
+{
+    g_assert_cmpint(registry_new(&scene->config, &scene->registry, &scene->err), ==, ESP_OK);
+}
+
+void scene_reopen(struct registry_scene *scene)
+{
+    registry_free(scene->registry);
+    scene_open(scene);
+}
+
+void scene_set_up_tls(struct registry_scene *scene, const char *answers, const char *certificate,
+                      const char *key)
+{
+    *scene = (struct registry_scene){.state = test_folder_new(), .reports = g_string_new(NULL)};
+    stand_in_start(&scene->stand_in, answers, certificate, key);
+    scene->config = (struct registry_config){.address = scene->stand_in.address,
+                                             .state_folder = scene->state,
+                                             .timeout_us = 30 * ESP_SECOND,
+                                             .retries = 2,
+                                             .forget_us = ESP_HOUR,
+                                             .first_pause_us = 1,
+                                             .report = note_report,
+                                             .report_context = scene->reports};
+    scene_open(scene);
+}
+
+void scene_set_up(struct registry_scene *scene, const char *answers)
+{
+    scene_set_up_tls(scene, answers, NULL, NULL);
+}
+
+void scene_tear_down(struct registry_scene *scene)
+{
+    registry_free(scene->registry);
+    stand_in_release(&scene->stand_in);
+    test_folder_remove(scene->state);
+    g_string_free(scene->reports, TRUE);
+}
+
+const char *scene_look_up(struct registry_scene *scene, uint32_t id, enum esp_reject *reject)
+{
+    const char *json = NULL;
+    enum esp_reject ignored;
+    scene->err = (struct esp_error){0};
+    registry_look_up(scene->registry, id, &json, reject != NULL ? reject : &ignored, &scene->err);
+    return json;
+}
+
+void scene_check_found(struct registry_scene *scene, uint32_t id, const char *want)
+{
+    g_assert_cmpstr(scene_look_up(scene, id, NULL), ==, want);
+    g_assert_cmpstr(scene->err.text, ==, "");
+}
+
+void scene_check_rejected(struct registry_scene *scene, uint32_t id, enum esp_reject want)
+{
+    enum esp_reject reject = ESP_REJECT_NONE;
+    g_assert_null(scene_look_up(scene, id, &reject));
+    g_assert_cmpstr(scene->err.text, ==, "");
+    g_assert_cmpint(reject, ==, want);
+}
+
+void scene_check_reported(struct registry_scene *scene, const char *text)
+{
+    if (strstr(scene->reports->str, text) == NULL)
+        g_test_fail_printf("\"%s\" is not in: %s", text, scene->reports->str);
+}
+
+void scene_check_n_requests(struct registry_scene *scene, size_t want)
+{
+    g_assert_cmpuint(stand_in_n_requests(&scene->stand_in), ==, want);
+}

@@ -9,105 +9,14 @@
 #include <glib/gstdio.h>
 #include <sys/stat.h>
 
-#include "event/avro_schema.h"
 #include "registry_helper.h"
 
 #define PASSWORD    "open sesame"
 #define LONG_ANSWER "{\"body\":{\"schema\":\"\\\"long\\\"\"}}"
 
-struct fixture {
-    struct stand_in stand_in;
-    char *state;
-    GString *reports; /* a line each */
-    struct registry_config config;
-    struct registry *registry;
-    struct esp_error err;
-};
-
-static void note_report(void *context, const struct esp_log_event *event)
+static char *kept_path(struct registry_scene *scene, const char *name)
 {
-    g_string_append_printf(context, "%s\n", event->text);
-}
-
-static void open_registry(struct fixture *fixture)
-{
-    g_assert_cmpint(registry_new(&fixture->config, &fixture->registry, &fixture->err), ==, ESP_OK);
-}
-
-static void reopen_registry(struct fixture *fixture)
-{
-    registry_free(fixture->registry);
-    open_registry(fixture);
-}
-
-static void set_up_tls(struct fixture *fixture, const char *answers, const char *certificate,
-                       const char *key)
-{
-    *fixture = (struct fixture){.state = test_folder_new(), .reports = g_string_new(NULL)};
-    stand_in_start(&fixture->stand_in, answers, certificate, key);
-    fixture->config = (struct registry_config){.address = fixture->stand_in.address,
-                                               .state_folder = fixture->state,
-                                               .timeout_us = 30 * ESP_SECOND,
-                                               .retries = 2,
-                                               .forget_us = ESP_HOUR,
-                                               .first_pause_us = 1,
-                                               .report = note_report,
-                                               .report_context = fixture->reports};
-    open_registry(fixture);
-}
-
-static void set_up(struct fixture *fixture, const char *answers)
-{
-    set_up_tls(fixture, answers, NULL, NULL);
-}
-
-static void tear_down(struct fixture *fixture)
-{
-    registry_free(fixture->registry);
-    stand_in_release(&fixture->stand_in);
-    test_folder_remove(fixture->state);
-    g_string_free(fixture->reports, TRUE);
-}
-
-/* Looks an id up: the schema, or NULL with *reject, or NULL with fixture->err. */
-static const char *look_up(struct fixture *fixture, uint32_t id, enum esp_reject *reject)
-{
-    const char *json = NULL;
-    enum esp_reject ignored;
-    fixture->err = (struct esp_error){0};
-    registry_look_up(fixture->registry, id, &json, reject != NULL ? reject : &ignored,
-                     &fixture->err);
-    return json;
-}
-
-static void check_found(struct fixture *fixture, uint32_t id, const char *want)
-{
-    g_assert_cmpstr(look_up(fixture, id, NULL), ==, want);
-    g_assert_cmpstr(fixture->err.text, ==, "");
-}
-
-static void check_rejected(struct fixture *fixture, uint32_t id, enum esp_reject want)
-{
-    enum esp_reject reject = ESP_REJECT_NONE;
-    g_assert_null(look_up(fixture, id, &reject));
-    g_assert_cmpstr(fixture->err.text, ==, "");
-    g_assert_cmpint(reject, ==, want);
-}
-
-static void check_reported(struct fixture *fixture, const char *text)
-{
-    if (strstr(fixture->reports->str, text) == NULL)
-        g_test_fail_printf("\"%s\" is not in: %s", text, fixture->reports->str);
-}
-
-static void check_n_requests(struct fixture *fixture, size_t want)
-{
-    g_assert_cmpuint(stand_in_n_requests(&fixture->stand_in), ==, want);
-}
-
-static char *kept_path(struct fixture *fixture, const char *name)
-{
-    return g_build_filename(registry_folder(fixture->registry), name, NULL);
+    return g_build_filename(registry_folder(scene->registry), name, NULL);
 }
 
 /* ---- what is kept ---------------------------------------------------------------------------- */
@@ -121,23 +30,23 @@ static void check_mode(const char *path, unsigned want)
 
 static void test_kept(void)
 {
-    struct fixture fixture;
-    set_up(&fixture, "{\"/schemas/ids/7\":[" LONG_ANSWER "]}");
-    g_assert_false(g_file_test(registry_folder(fixture.registry), G_FILE_TEST_EXISTS));
-    check_found(&fixture, 7, "\"long\"");
-    char *path = kept_path(&fixture, "7.avsc"), *text = NULL;
+    struct registry_scene scene;
+    scene_set_up(&scene, "{\"/schemas/ids/7\":[" LONG_ANSWER "]}");
+    g_assert_false(g_file_test(registry_folder(scene.registry), G_FILE_TEST_EXISTS));
+    scene_check_found(&scene, 7, "\"long\"");
+    char *path = kept_path(&scene, "7.avsc"), *text = NULL;
     g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
     g_assert_cmpstr(text, ==, "\"long\"");
     check_mode(path, 0640);
-    check_mode(registry_folder(fixture.registry), 0750);
-    stand_in_end(&fixture.stand_in);
-    reopen_registry(&fixture);
-    check_found(&fixture, 7, "\"long\""); /* a start without the registry */
-    check_n_requests(&fixture, 1);
-    g_assert_cmpstr(fixture.reports->str, ==, "");
+    check_mode(registry_folder(scene.registry), 0750);
+    stand_in_end(&scene.stand_in);
+    scene_reopen(&scene);
+    scene_check_found(&scene, 7, "\"long\""); /* a start without the registry */
+    scene_check_n_requests(&scene, 1);
+    g_assert_cmpstr(scene.reports->str, ==, "");
     g_free(text);
     g_free(path);
-    tear_down(&fixture);
+    scene_tear_down(&scene);
 }
 
 struct damage_row {
@@ -155,94 +64,99 @@ static const struct damage_row damage_rows[] = {
 static void test_damaged(gconstpointer data)
 {
     const struct damage_row *row = data;
-    struct fixture fixture;
-    set_up(&fixture, "{\"/schemas/ids/7\":[" LONG_ANSWER "]}");
-    check_found(&fixture, 7, "\"long\"");
-    char *path = kept_path(&fixture, row->file), *schema = kept_path(&fixture, "7.avsc");
+    struct registry_scene scene;
+    scene_set_up(&scene, "{\"/schemas/ids/7\":[" LONG_ANSWER "]}");
+    scene_check_found(&scene, 7, "\"long\"");
+    char *path = kept_path(&scene, row->file), *schema = kept_path(&scene, "7.avsc");
     if (row->content == NULL)
         g_assert_cmpint(g_remove(path), ==, 0);
     else
         g_assert_true(g_file_set_contents(path, row->content, -1, NULL));
-    reopen_registry(&fixture);
-    check_found(&fixture, 7, "\"long\"");
-    check_n_requests(&fixture, 2);
+    scene_reopen(&scene);
+    scene_check_found(&scene, 7, "\"long\"");
+    scene_check_n_requests(&scene, 2);
     char *said = g_strdup_printf("%s: is damaged; the schema is fetched anew\n", schema);
-    g_assert_cmpstr(fixture.reports->str, ==, said);
-    reopen_registry(&fixture);
-    check_found(&fixture, 7, "\"long\""); /* and is whole again */
-    check_n_requests(&fixture, 2);
+    g_assert_cmpstr(scene.reports->str, ==, said);
+    scene_reopen(&scene);
+    scene_check_found(&scene, 7, "\"long\""); /* and is whole again */
+    scene_check_n_requests(&scene, 2);
     g_free(said);
     g_free(schema);
     g_free(path);
-    tear_down(&fixture);
+    scene_tear_down(&scene);
 }
 
 static void test_no_folder(void)
 {
-    struct fixture fixture;
-    set_up(&fixture, "{\"/schemas/ids/7\":[" LONG_ANSWER "],\"/schemas/ids/8\":[" LONG_ANSWER "]}");
-    char *in_the_way = g_build_filename(fixture.state, "schemas", NULL);
+    struct registry_scene scene;
+    scene_set_up(&scene,
+                 "{\"/schemas/ids/7\":[" LONG_ANSWER "],\"/schemas/ids/8\":[" LONG_ANSWER "]}");
+    char *in_the_way = g_build_filename(scene.state, "schemas", NULL);
     g_assert_true(g_file_set_contents(in_the_way, "", -1, NULL));
-    check_found(&fixture, 7, "\"long\"");
-    check_found(&fixture, 8, "\"long\"");
-    check_reported(&fixture, "the schema is fetched anew");
+    scene_check_found(&scene, 7, "\"long\"");
+    scene_check_found(&scene, 8, "\"long\"");
+    scene_check_reported(&scene, "the schema is fetched anew");
     g_free(in_the_way);
-    tear_down(&fixture);
+    scene_tear_down(&scene);
 }
 
 /* ---- what is missing ------------------------------------------------------------------------- */
 
 static void test_unknown(void)
 {
-    struct fixture fixture;
-    set_up(&fixture, "{}");
+    struct registry_scene scene;
+    scene_set_up(&scene, "{}");
     for (int i = 0; i < 3; i++)
-        check_rejected(&fixture, 9, ESP_REJECT_UNKNOWN_SCHEMA);
-    check_n_requests(&fixture, 3); /* one and two retries, then it is remembered */
-    check_reported(&fixture, "schema 9 of http://127.0.0.1:");
-    check_reported(&fixture, ": Not there; its records go to the dead letters, and it is asked for "
-                             "again after 1h");
-    fixture.config.forget_us = 0;
-    reopen_registry(&fixture);
-    check_rejected(&fixture, 9, ESP_REJECT_UNKNOWN_SCHEMA);
-    stand_in_set_answers(&fixture.stand_in, "{\"/schemas/ids/9\":[" LONG_ANSWER "]}");
-    check_found(&fixture, 9, "\"long\""); /* it was registered since */
-    check_n_requests(&fixture, 7);
-    tear_down(&fixture);
+        scene_check_rejected(&scene, 9, ESP_REJECT_UNKNOWN_SCHEMA);
+    scene_check_n_requests(&scene, 3); /* one and two retries, then it is remembered */
+    scene_check_reported(&scene, "schema 9 of http://127.0.0.1:");
+    scene_check_reported(&scene,
+                         ": Not there; its records go to the dead letters, and it is asked for "
+                         "again after 1h");
+    scene.config.forget_us = 0;
+    scene_reopen(&scene);
+    scene_check_rejected(&scene, 9, ESP_REJECT_UNKNOWN_SCHEMA);
+    scene_check_n_requests(&scene, 6);
+    scene_check_rejected(&scene, 9, ESP_REJECT_UNKNOWN_SCHEMA);
+    scene_check_n_requests(&scene, 7); /* forgotten, yet asked for thoroughly before */
+    stand_in_set_answers(&scene.stand_in, "{\"/schemas/ids/9\":[" LONG_ANSWER "]}");
+    scene_check_found(&scene, 9, "\"long\""); /* it was registered since */
+    scene_check_n_requests(&scene, 8);
+    scene_tear_down(&scene);
 }
 
 /* A node of the registry may lag behind the one that a producer registered with. */
 static void test_known_at_last(void)
 {
-    struct fixture fixture;
-    set_up(&fixture, "{\"/schemas/ids/7\":[{\"status\":404,\"body\":{\"error_code\":40403}},"
-                     "{\"status\":404,\"body\":{\"error_code\":40403}}," LONG_ANSWER "]}");
-    check_found(&fixture, 7, "\"long\"");
-    check_n_requests(&fixture, 3);
-    g_assert_cmpstr(fixture.reports->str, ==, "");
-    tear_down(&fixture);
+    struct registry_scene scene;
+    scene_set_up(&scene, "{\"/schemas/ids/7\":[{\"status\":404,\"body\":{\"error_code\":40403}},"
+                         "{\"status\":404,\"body\":{\"error_code\":40403}}," LONG_ANSWER "]}");
+    scene_check_found(&scene, 7, "\"long\"");
+    scene_check_n_requests(&scene, 3);
+    g_assert_cmpstr(scene.reports->str, ==, "");
+    scene_tear_down(&scene);
 }
 
 /* The memory of what is missing is bounded; lines about it are a line a minute. */
 static void test_flood(void)
 {
     enum { N_IDS = 1100, N_REMEMBERED = 1024 };
-    struct fixture fixture;
-    set_up(&fixture, "{}");
-    fixture.config.retries = 0;
-    reopen_registry(&fixture);
+    struct registry_scene scene;
+    scene_set_up(&scene, "{}");
+    scene.config.retries = 1;
+    scene_reopen(&scene);
     for (uint32_t id = 0; id < N_IDS; id++)
-        check_rejected(&fixture, id, ESP_REJECT_UNKNOWN_SCHEMA);
+        scene_check_rejected(&scene, id, ESP_REJECT_UNKNOWN_SCHEMA);
     for (uint32_t id = N_IDS - N_REMEMBERED; id < N_IDS; id++)
-        check_rejected(&fixture, id, ESP_REJECT_UNKNOWN_SCHEMA);
-    check_n_requests(&fixture, N_IDS);
-    check_rejected(&fixture, 0, ESP_REJECT_UNKNOWN_SCHEMA); /* was forgotten for the others */
-    check_n_requests(&fixture, N_IDS + 1);
+        scene_check_rejected(&scene, id, ESP_REJECT_UNKNOWN_SCHEMA);
+    scene_check_n_requests(&scene, N_REMEMBERED + N_IDS); /* no retries once the memory is full */
+    scene_check_rejected(&scene, 0, ESP_REJECT_UNKNOWN_SCHEMA); /* was forgotten for the others */
+    scene_check_n_requests(&scene, N_REMEMBERED + N_IDS + 1);
     size_t n_lines = 0;
-    for (const char *c = fixture.reports->str; *c != '\0'; c++)
+    for (const char *c = scene.reports->str; *c != '\0'; c++)
         n_lines += *c == '\n';
     g_assert_cmpuint(n_lines, <=, 2); /* two, should a minute have passed */
-    tear_down(&fixture);
+    scene_tear_down(&scene);
 }
 
 struct unusable_row {
@@ -273,123 +187,14 @@ static const struct unusable_row unusable_rows[] = {
 static void test_unusable(gconstpointer data)
 {
     const struct unusable_row *row = data;
-    struct fixture fixture;
-    set_up(&fixture, row->answers);
-    check_rejected(&fixture, 7, ESP_REJECT_UNUSABLE_SCHEMA);
-    check_reported(&fixture, row->why);
-    size_t n = stand_in_n_requests(&fixture.stand_in);
-    check_rejected(&fixture, 7, ESP_REJECT_UNUSABLE_SCHEMA);
-    check_n_requests(&fixture, n);
-    tear_down(&fixture);
-}
-
-/* ---- references ------------------------------------------------------------------------------ */
-
-#define REFERENCE(subject) "{\"name\":\"x\",\"subject\":\"" subject "\",\"version\":1}"
-#define AT(subject)        "\"/subjects/" subject "/versions/1?deleted=true\""
-
-/* A refers to B and C, both to D, and D to A again, which a registry would not let in. */
-static void test_references(void)
-{
-    struct fixture fixture;
-    set_up(
-        &fixture,
-        "{\"/schemas/ids/7\":[{\"body\":{\"schema\":"
-        "\"{\\\"type\\\":\\\"record\\\",\\\"name\\\":\\\"A\\\",\\\"fields\\\":["
-        "{\\\"name\\\":\\\"b\\\",\\\"type\\\":\\\"n.B\\\"},"
-        "{\\\"name\\\":\\\"c\\\",\\\"type\\\":\\\"n.C\\\"}]}\","
-        "\"references\":[" REFERENCE("b") "," REFERENCE("c") "]}}]," AT(
-            "b") ":[{\"body\":{\"schema\":\"{\\\"type\\\":\\\"record\\\",\\\"name\\\":\\\"n.B\\\","
-                 "\\\"fields\\\":[{\\\"name\\\":\\\"d\\\",\\\"type\\\":\\\"D\\\"}]}\","
-                 "\"references\":[" REFERENCE("d") "]}}]," AT(
-                     "c") ":[{\"body\":{\"schema\":\"{\\\"type\\\":\\\"record\\\",\\\"name\\\":"
-                          "\\\"n.C\\\",\\\"fields\\\":[{\\\"name\\\":\\\"d\\\",\\\"type\\\":"
-                          "\\\"n.D\\\"}]}\",\"references\":[" REFERENCE("d") "]}}]," AT(
-                              "d") ":[{\"body\":{\"schema\":\"{\\\"type\\\":\\\"fixed\\\","
-                                   "\\\"name\\\":\\\"n.D\\\",\\\"size\\\":4}\","
-                                   "\"references\":[" REFERENCE("b") "]}}]}");
-    const char *json = look_up(&fixture, 7, NULL);
-    g_assert_cmpstr(fixture.err.text, ==, "");
-    g_assert_cmpstr(
-        json, ==,
-        "{\"type\":\"record\",\"name\":\"A\",\"fields\":[{\"name\":\"b\",\"type\":{\"type\":"
-        "\"record\",\"name\":\"B\",\"fields\":[{\"name\":\"d\",\"type\":{\"type\":\"fixed\","
-        "\"name\":\"D\",\"size\":4,\"namespace\":\"n\"}}],\"namespace\":\"n\"}},{\"name\":\"c\","
-        "\"type\":{\"type\":\"record\",\"name\":\"C\",\"fields\":[{\"name\":\"d\",\"type\":"
-        "\"n.D\"}],\"namespace\":\"n\"}}]}");
-    char *requests = stand_in_requests(&fixture.stand_in);
-    g_assert_cmpstr(requests, ==,
-                    "/schemas/ids/7\n/subjects/b/versions/1?deleted=true\n"
-                    "/subjects/d/versions/1?deleted=true\n/subjects/c/versions/1?deleted=true\n");
-    g_free(requests);
-    reopen_registry(&fixture);
-    g_assert_nonnull(look_up(&fixture, 7, NULL)); /* kept as a whole */
-    check_n_requests(&fixture, 4);
-    tear_down(&fixture);
-}
-
-/* Answers of a chain of n references, each to the next, and of one schema to n others. */
-static char *chain(size_t n)
-{
-    GString *text = g_string_new("{\"/schemas/ids/7\":[{\"body\":{\"schema\":\"\\\"long\\\"\","
-                                 "\"references\":[{\"subject\":\"s1\",\"version\":1}]}}]");
-    for (size_t i = 1; i <= n; i++) {
-        g_string_append_printf(text,
-                               ",\"/subjects/s%zu/versions/1?deleted=true\":[{\"body\":{"
-                               "\"schema\":\"\\\"long\\\"\",\"references\":[",
-                               i);
-        if (i < n)
-            g_string_append_printf(text, "{\"subject\":\"s%zu\",\"version\":1}", i + 1);
-        g_string_append(text, "]}}]");
-    }
-    g_string_append(text, "}");
-    return g_string_free(text, FALSE);
-}
-
-static void test_long_chain(void)
-{
-    struct fixture fixture;
-    char *fits = chain(16), *too_long = chain(17);
-    set_up(&fixture, fits);
-    check_found(&fixture, 7, "\"long\"");
-    tear_down(&fixture);
-    set_up(&fixture, too_long);
-    check_rejected(&fixture, 7, ESP_REJECT_UNUSABLE_SCHEMA);
-    check_reported(&fixture, "references of references, deeper than 16");
-    tear_down(&fixture);
-    g_free(fits);
-    g_free(too_long);
-}
-
-/* Each of two schemas has few references, together they have too many. */
-static void test_many_references(void)
-{
-    struct fixture fixture;
-    GString *text = g_string_new("{");
-    for (size_t s = 0; s < 2; s++) {
-        g_string_append_printf(text,
-                               "%s\"%s\":[{\"body\":{\"schema\":\"\\\"long\\\"\","
-                               "\"references\":[",
-                               s == 0 ? "" : ",",
-                               s == 0 ? "/schemas/ids/7" : "/subjects/t39/versions/1?deleted=true");
-        for (size_t i = 0; i < 40; i++)
-            g_string_append_printf(text, "%s{\"subject\":\"%c%zu\",\"version\":1}",
-                                   i == 0 ? "" : ",", s == 0 ? 't' : 'u', i);
-        g_string_append(text, "]}}]");
-    }
-    for (size_t i = 0; i < 40; i++) {
-        if (i != 39)
-            g_string_append_printf(
-                text, ",\"/subjects/t%zu/versions/1?deleted=true\":[" LONG_ANSWER "]", i);
-        g_string_append_printf(text,
-                               ",\"/subjects/u%zu/versions/1?deleted=true\":[" LONG_ANSWER "]", i);
-    }
-    g_string_append(text, "}");
-    set_up(&fixture, text->str);
-    check_rejected(&fixture, 7, ESP_REJECT_UNUSABLE_SCHEMA);
-    check_reported(&fixture, "more than 64 references");
-    tear_down(&fixture);
-    g_string_free(text, TRUE);
+    struct registry_scene scene;
+    scene_set_up(&scene, row->answers);
+    scene_check_rejected(&scene, 7, ESP_REJECT_UNUSABLE_SCHEMA);
+    scene_check_reported(&scene, row->why);
+    size_t n = stand_in_n_requests(&scene.stand_in);
+    scene_check_rejected(&scene, 7, ESP_REJECT_UNUSABLE_SCHEMA);
+    scene_check_n_requests(&scene, n);
+    scene_tear_down(&scene);
 }
 
 /* ---- what is waited for ---------------------------------------------------------------------- */
@@ -414,19 +219,19 @@ static const struct away_row away_rows[] = {
 static void test_away(gconstpointer data)
 {
     const struct away_row *row = data;
-    struct fixture fixture;
+    struct registry_scene scene;
     char *answers =
         g_strdup_printf("{\"/schemas/ids/7\":[%s,%s," LONG_ANSWER "]}", row->answer, row->answer);
-    set_up(&fixture, answers);
-    fixture.config.timeout_us = 300 * ESP_MS;
-    fixture.config.retries = 0; /* those are for another case */
-    reopen_registry(&fixture);
-    check_found(&fixture, 7, "\"long\"");
-    check_n_requests(&fixture, 3);
-    check_reported(&fixture, row->said);
-    check_reported(&fixture, " answers again\n");
+    scene_set_up(&scene, answers);
+    scene.config.timeout_us = 300 * ESP_MS;
+    scene.config.retries = 0; /* those are for another case */
+    scene_reopen(&scene);
+    scene_check_found(&scene, 7, "\"long\"");
+    scene_check_n_requests(&scene, 3);
+    scene_check_reported(&scene, row->said);
+    scene_check_reported(&scene, " answers again\n");
     g_free(answers);
-    tear_down(&fixture);
+    scene_tear_down(&scene);
 }
 
 static bool stops_at_zero(void *context)
@@ -438,43 +243,43 @@ static bool stops_at_zero(void *context)
 /* Nobody listens: the wait ends with the flag, and nothing is rejected. */
 static void test_stopped(void)
 {
-    struct fixture fixture;
-    set_up(&fixture, "{}");
-    stand_in_end(&fixture.stand_in);
+    struct registry_scene scene;
+    scene_set_up(&scene, "{}");
+    stand_in_end(&scene.stand_in);
     int left = 20;
-    registry_set_end(fixture.registry, stops_at_zero, &left, 0);
+    registry_set_end(scene.registry, stops_at_zero, &left, 0);
     enum esp_reject reject = ESP_REJECT_NONE;
-    g_assert_null(look_up(&fixture, 7, &reject));
-    g_assert_cmpint(fixture.err.status, ==, ESP_EBROKER);
+    g_assert_null(scene_look_up(&scene, 7, &reject));
+    g_assert_cmpint(scene.err.status, ==, ESP_EBROKER);
     g_assert_cmpint(reject, ==, ESP_REJECT_NONE);
     g_assert_cmpint(left, <=, 0);
-    check_reported(&fixture, "does not answer: ");
-    tear_down(&fixture);
+    scene_check_reported(&scene, "does not answer: ");
+    scene_tear_down(&scene);
 }
 
 /* The flag is seen while an answer is waited for, long before the timeout. */
 static void test_stopped_inside(void)
 {
-    struct fixture fixture;
-    set_up(&fixture, "{\"/schemas/ids/7\":[{\"mute\":true}]}");
-    fixture.config.timeout_us = ESP_HOUR;
-    reopen_registry(&fixture);
+    struct registry_scene scene;
+    scene_set_up(&scene, "{\"/schemas/ids/7\":[{\"mute\":true}]}");
+    scene.config.timeout_us = ESP_HOUR;
+    scene_reopen(&scene);
     int left = 3;
-    registry_set_end(fixture.registry, stops_at_zero, &left, 0);
-    g_assert_null(look_up(&fixture, 7, NULL));
-    g_assert_cmpint(fixture.err.status, ==, ESP_EBROKER);
-    tear_down(&fixture);
+    registry_set_end(scene.registry, stops_at_zero, &left, 0);
+    g_assert_null(scene_look_up(&scene, 7, NULL));
+    g_assert_cmpint(scene.err.status, ==, ESP_EBROKER);
+    scene_tear_down(&scene);
 }
 
 static void test_patience(void)
 {
-    struct fixture fixture;
-    set_up(&fixture, "{\"/schemas/ids/7\":[{\"status\":503}]}");
-    registry_set_end(fixture.registry, NULL, NULL, 20 * ESP_MS);
-    g_assert_null(look_up(&fixture, 7, NULL));
-    g_assert_cmpint(fixture.err.status, ==, ESP_EBROKER);
-    g_assert_nonnull(strstr(fixture.err.text, "answers 503"));
-    tear_down(&fixture);
+    struct registry_scene scene;
+    scene_set_up(&scene, "{\"/schemas/ids/7\":[{\"status\":503}]}");
+    registry_set_end(scene.registry, NULL, NULL, 20 * ESP_MS);
+    g_assert_null(scene_look_up(&scene, 7, NULL));
+    g_assert_cmpint(scene.err.status, ==, ESP_EBROKER);
+    g_assert_nonnull(strstr(scene.err.text, "answers 503"));
+    scene_tear_down(&scene);
 }
 
 /* ---- what is refused ------------------------------------------------------------------------- */
@@ -496,34 +301,34 @@ static const struct denied_row denied_rows[] = {
 static void test_denied(gconstpointer data)
 {
     const struct denied_row *row = data;
-    struct fixture fixture;
+    struct registry_scene scene;
     char *answers = g_strdup_printf("{\"/schemas/ids/7\":[%s]}", row->answer);
-    set_up(&fixture, answers);
-    g_assert_null(look_up(&fixture, 7, NULL));
-    char *want = g_strdup_printf("schema registry %s %s", fixture.stand_in.address, row->why);
-    g_assert_cmpstr(fixture.err.text, ==, want);
-    g_assert_cmpint(fixture.err.status, ==, ESP_ECONFIG);
-    check_n_requests(&fixture, 1);
+    scene_set_up(&scene, answers);
+    g_assert_null(scene_look_up(&scene, 7, NULL));
+    char *want = g_strdup_printf("schema registry %s %s", scene.stand_in.address, row->why);
+    g_assert_cmpstr(scene.err.text, ==, want);
+    g_assert_cmpint(scene.err.status, ==, ESP_ECONFIG);
+    scene_check_n_requests(&scene, 1);
     g_free(want);
     g_free(answers);
-    tear_down(&fixture);
+    scene_tear_down(&scene);
 }
 
 static void test_password(void)
 {
-    struct fixture fixture;
-    set_up(&fixture,
-           "{\"authorization\":\"ann:" PASSWORD "\",\"/schemas/ids/7\":[" LONG_ANSWER "]}");
-    fixture.config.user = "ann";
-    fixture.config.password = "close barley";
-    reopen_registry(&fixture);
-    g_assert_null(look_up(&fixture, 7, NULL));
-    g_assert_cmpint(fixture.err.status, ==, ESP_ECONFIG);
-    g_assert_null(strstr(fixture.err.text, "barley"));
-    fixture.config.password = PASSWORD;
-    reopen_registry(&fixture);
-    check_found(&fixture, 7, "\"long\"");
-    tear_down(&fixture);
+    struct registry_scene scene;
+    scene_set_up(&scene,
+                 "{\"authorization\":\"ann:" PASSWORD "\",\"/schemas/ids/7\":[" LONG_ANSWER "]}");
+    scene.config.user = "ann";
+    scene.config.password = "close barley";
+    scene_reopen(&scene);
+    g_assert_null(scene_look_up(&scene, 7, NULL));
+    g_assert_cmpint(scene.err.status, ==, ESP_ECONFIG);
+    g_assert_null(strstr(scene.err.text, "barley"));
+    scene.config.password = PASSWORD;
+    scene_reopen(&scene);
+    scene_check_found(&scene, 7, "\"long\"");
+    scene_tear_down(&scene);
 }
 
 /* A certificate for 127.0.0.1 that signs itself. */
@@ -560,17 +365,17 @@ static void make_certificate(const char *folder, char **certificate, char **key)
 
 static void test_tls(void)
 {
-    struct fixture fixture;
+    struct registry_scene scene;
     char *folder = test_folder_new(), *certificate, *key;
     make_certificate(folder, &certificate, &key);
-    set_up_tls(&fixture, "{\"/schemas/ids/7\":[" LONG_ANSWER "]}", certificate, key);
-    g_assert_null(look_up(&fixture, 7, NULL));
-    g_assert_cmpint(fixture.err.status, ==, ESP_ECONFIG);
-    g_assert_nonnull(strstr(fixture.err.text, "cannot be trusted (mend registry_ca_file): "));
-    fixture.config.ca_file = certificate;
-    reopen_registry(&fixture);
-    check_found(&fixture, 7, "\"long\"");
-    tear_down(&fixture);
+    scene_set_up_tls(&scene, "{\"/schemas/ids/7\":[" LONG_ANSWER "]}", certificate, key);
+    g_assert_null(scene_look_up(&scene, 7, NULL));
+    g_assert_cmpint(scene.err.status, ==, ESP_ECONFIG);
+    g_assert_nonnull(strstr(scene.err.text, "cannot be trusted (mend registry_ca_file): "));
+    scene.config.ca_file = certificate;
+    scene_reopen(&scene);
+    scene_check_found(&scene, 7, "\"long\"");
+    scene_tear_down(&scene);
     g_free(certificate);
     g_free(key);
     test_folder_remove(folder);
@@ -596,14 +401,14 @@ static const struct ping_row ping_rows[] = {
 static void test_ping(gconstpointer data)
 {
     const struct ping_row *row = data;
-    struct fixture fixture;
+    struct registry_scene scene;
     char *answers = g_strdup_printf("{\"/schemas/types\":[%s]}", row->answer);
-    set_up(&fixture, answers);
-    g_assert_cmpint(registry_ping(fixture.registry, &fixture.err), ==, row->status);
-    g_assert_true((row->status == ESP_OK) == (fixture.err.text[0] == '\0'));
-    check_n_requests(&fixture, 1);
+    scene_set_up(&scene, answers);
+    g_assert_cmpint(registry_ping(scene.registry, &scene.err), ==, row->status);
+    g_assert_true((row->status == ESP_OK) == (scene.err.text[0] == '\0'));
+    scene_check_n_requests(&scene, 1);
     g_free(answers);
-    tear_down(&fixture);
+    scene_tear_down(&scene);
 }
 
 #define ADD_ROWS(rows, format, test)                                      \
@@ -624,9 +429,6 @@ int main(int argc, char **argv)
     g_test_add_func("/registry/an id that comes late is found", test_known_at_last);
     g_test_add_func("/registry/a flood of unknown ids is bounded", test_flood);
     ADD_ROWS(unusable_rows, "cannot use %s", test_unusable);
-    g_test_add_func("/registry/references are followed, each once", test_references);
-    g_test_add_func("/registry/a chain of references is bounded", test_long_chain);
-    g_test_add_func("/registry/the number of references is bounded", test_many_references);
     ADD_ROWS(away_rows, "waits through %s", test_away);
     g_test_add_func("/registry/a wait ends when the run stops", test_stopped);
     g_test_add_func("/registry/also inside a request", test_stopped_inside);
