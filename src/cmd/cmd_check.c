@@ -67,6 +67,29 @@ static void print_source(const struct config *config)
     printf("log            Kafka at %s\n", brokers == NULL ? "-" : brokers->value);
 }
 
+/* Files carry their schemas: then nobody is asked. */
+static enum esp_status check_registry(const struct config *config, struct registry *registry,
+                                      struct esp_error *err)
+{
+    const char *user = config->registry.url.user, *ca_file = config->options.registry.ca_file;
+    if (registry == NULL)
+        return ESP_OK;
+    registry_set_end(registry, NULL, NULL, broker_patience_us);
+    bool is_used = config->options.files_root == NULL;
+    enum esp_status status = is_used ? registry_ping(registry, err) : ESP_OK;
+    printf("schemas        registry %s", registry_address(registry));
+    if (user != NULL)
+        printf(", user %s", user);
+    if (ca_file != NULL)
+        printf(", CA file %s", ca_file);
+    printf(": %s\n", !is_used           ? "not asked, for files carry their schemas"
+                     : status == ESP_OK ? "answers"
+                                        : "no use");
+    if (is_used)
+        printf("%-14s kept in %s\n", "", registry_folder(registry));
+    return status;
+}
+
 static void print_times(const struct input_peek *peek)
 {
     char first[ESP_TIME_TEXT_SIZE], last[ESP_TIME_TEXT_SIZE];
@@ -215,6 +238,8 @@ static enum esp_status check_all(struct config *config, struct inputs *inputs,
         return status;
     print_source(config);
     status = inputs_open(inputs, config, report_log_event, NULL, err);
+    if (status == ESP_OK)
+        status = check_registry(config, inputs->registry, err);
     if (status == ESP_OK)
         status = inputs_find_topics(inputs, broker_patience_us, err);
     for (int kind = 0; status == ESP_OK && kind < ESP_N_EVENT_KINDS; kind++) {

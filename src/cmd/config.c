@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/config_place.h"
 #include "core/buf.h"
 
 static const char *const passthrough_sections[] = {"kafka", "schemas", NULL};
@@ -29,26 +30,6 @@ static void count_and_report(void *context, const char *line)
     loader->n_problems++;
     if (loader->report != NULL)
         loader->report(loader->context, line);
-}
-
-static int print_source(const struct esp_ini_entry *entry, char *text, size_t size)
-{
-    return entry->line > 0 ? snprintf(text, size, "%s:%d", entry->file, entry->line)
-                           : snprintf(text, size, "%s", entry->file);
-}
-
-const char *config_place(const struct config *config, const char *section, const char *key,
-                         char *text, size_t size)
-{
-    const struct esp_ini_entry *entry = esp_ini_find(&config->ini, section, key);
-    if (entry == NULL) {
-        snprintf(text, size, "%s: [%s] %s", config->path, section, key);
-        return text;
-    }
-    int n = print_source(entry, text, size);
-    if (n >= 0 && (size_t)n < size)
-        snprintf(text + n, size - (size_t)n, ": [%s] %s = %s", section, key, entry->value);
-    return text;
 }
 
 /* One problem that names the entry if there is one, else the file alone. */
@@ -76,7 +57,9 @@ static enum esp_status apply_overrides(struct loader *loader, char *const *overr
         if (dot == NULL || equals == NULL || dot > equals || dot == overrides[i] ||
             dot + 1 == equals) {
             char line[ESP_ERROR_TEXT_SIZE];
-            snprintf(line, sizeof line, "-o %s: write section.key=value", overrides[i]);
+            /* Not what follows =, which may be a password. */
+            int n_shown = equals == NULL ? (int)strlen(overrides[i]) : (int)(equals - overrides[i]);
+            snprintf(line, sizeof line, "-o %.*s: write section.key=value", n_shown, overrides[i]);
             count_and_report(loader, line);
             continue;
         }
@@ -99,14 +82,6 @@ static size_t count_entries(const struct esp_ini *ini, const char *section)
     return n;
 }
 
-/* "FILE:LINE" of an entry; freed with the configuration. NULL: out of memory. */
-static const char *source_of(const struct esp_ini_entry *entry)
-{
-    char text[ESP_ERROR_TEXT_SIZE];
-    print_source(entry, text, sizeof text);
-    return strdup(text);
-}
-
 static enum esp_status collect_kafka(struct config *config, struct esp_error *err)
 {
     size_t n = count_entries(&config->ini, "kafka");
@@ -118,7 +93,7 @@ static enum esp_status collect_kafka(struct config *config, struct esp_error *er
         if (strcmp(entry->section, "kafka") != 0)
             continue;
         struct esp_log_property *property = &config->properties[config->n_properties++];
-        *property = (struct esp_log_property){entry->key, entry->value, source_of(entry)};
+        *property = (struct esp_log_property){entry->key, entry->value, config_source_of(entry)};
         if (property->where == NULL)
             return esp_fail(err, ESP_ENOMEM, "out of memory");
     }
@@ -145,7 +120,7 @@ static enum esp_status collect_schemas(struct loader *loader, struct esp_error *
             continue;
         }
         struct esp_schema_file *file = &config->schemas[config->n_schemas++];
-        *file = (struct esp_schema_file){id, entry->value, source_of(entry)};
+        *file = (struct esp_schema_file){id, entry->value, config_source_of(entry)};
         if (file->where == NULL)
             return esp_fail(err, ESP_ENOMEM, "out of memory");
     }
@@ -442,14 +417,29 @@ static char *schema_path(const struct config *config, const char *topic)
     return n < 0 ? NULL : path;
 }
 
+static enum esp_status load_registry(struct loader *loader, struct esp_error *err)
+{
+    struct config *config = loader->config;
+    const char *key = NULL;
+    struct esp_error why = {0};
+    enum esp_status status =
+        config_registry_load(&config->registry, &config->options.registry, &key, &why);
+    if (status != ESP_ECONFIG)
+        return status == ESP_OK ? ESP_OK : esp_fail(err, status, "%s", why.text);
+    problem(loader, "schema", key, "%s", why.text);
+    return ESP_OK;
+}
+
 /* Kafka's records do not carry their schema as container files do: each topic needs one by name,
- * by id, or by the name of its file. */
+ * by id, from a registry, or by the name of its file. */
 static enum esp_status find_schemas(struct loader *loader, struct esp_error *err)
 {
     struct config *config = loader->config;
     for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
         struct input_options *input = &config->options.inputs[kind];
+        bool by_id = input->framing == ESP_FRAMING_AUTO || input->framing == ESP_FRAMING_CONFLUENT;
         if (config->options.files_root != NULL || input->schema != NULL || config->n_schemas > 0 ||
+            (by_id && config->registry.url.base != NULL) ||
             (kind == ESP_INSTALL && !config->has_installs))
             continue;
         char *path = config->found_schemas[kind] = schema_path(config, input->topic);
@@ -568,6 +558,9 @@ static enum esp_status load_steps(struct loader *loader, char *const *overrides,
         return status;
     load_drift(loader);
     check_across(loader);
+    status = load_registry(loader, err);
+    if (status != ESP_OK)
+        return status;
     return loader->n_problems > 0 ? ESP_ECONFIG : find_schemas(loader, err);
 }
 
@@ -600,6 +593,7 @@ void config_release(struct config *config)
         free((char *)config->schemas[i].where);
     for (size_t kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
         free(config->found_schemas[kind]);
+    config_registry_release(&config->registry);
     free(config->properties);
     free(config->schemas);
     free(config->models);

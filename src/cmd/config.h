@@ -5,6 +5,7 @@
 #ifndef ESP_CMD_CONFIG_H
 #define ESP_CMD_CONFIG_H
 
+#include "cmd/config_registry.h"
 #include "cmd/options.h"
 #include "drift/ladder.h"
 #include "feature/features.h"
@@ -23,6 +24,7 @@ struct config {
     char *found_schemas[ESP_N_EVENT_KINDS]; /* paths of schemas found by their topic's name */
     struct esp_schema_file *schemas;        /* of [schemas] */
     size_t n_schemas;
+    struct config_registry registry;
 
     struct esp_model_config *models;     /* at least one */
     struct model_options *model_options; /* (n_models) what they were made of */
@@ -57,7 +59,7 @@ void config_release(struct config *config);
 
 /*
  * Writes where a key stands: "FILE:LINE: [section] key = value", without the line for -o;
- * "FILE: [section] key" where no entry gives it. Returns text.
+ * "FILE: [section] key" where no entry gives it. Passwords are shown as ***. Returns text.
  */
 const char *config_place(const struct config *config, const char *section, const char *key,
                          char *text, size_t size);

@@ -276,6 +276,9 @@ static enum esp_status judge_dead_share(struct ingest *ingest, enum esp_event_ki
         if (counters.dead_by_reason[i] > counters.dead_by_reason[worst])
             worst = i;
     }
+    enum esp_status status = inputs_check_schemas(ingest->inputs, kind, err);
+    if (status != ESP_OK)
+        return status;
     const struct esp_decoder *decoder = ingest->inputs->kinds[kind].decoder;
     const char *schema = esp_decoder_n_writers(decoder) > 0
                              ? esp_writer_name(esp_decoder_writer(decoder, 0))
@@ -286,6 +289,20 @@ static enum esp_status judge_dead_share(struct ingest *ingest, enum esp_event_ki
                     options->inputs[kind].topic, (unsigned long long)counters.dead,
                     (unsigned long long)counters.read, esp_reject_text((enum esp_reject)worst),
                     schema, esp_event_kind_name(kind));
+}
+
+/* Waits for schemas that must be looked up. *n becomes 0 if the run stops meanwhile: then the batch
+ * counts as not read. */
+static enum esp_status decode(struct ingest *ingest, enum esp_event_kind kind, size_t *n,
+                              struct esp_error *err)
+{
+    struct esp_error why = {0};
+    enum esp_status status =
+        inputs_headers(ingest->inputs, kind, ingest->records, *n, ingest->headers, &why);
+    ingest->called_off = status == ESP_EBROKER && atomic_load(&ingest->run->stop);
+    if (status != ESP_OK)
+        *n = 0;
+    return status == ESP_OK || ingest->called_off ? ESP_OK : esp_fail(err, status, "%s", why.text);
 }
 
 static enum esp_status read_once(struct ingest *ingest, enum esp_event_kind kind,
@@ -300,7 +317,9 @@ static enum esp_status read_once(struct ingest *ingest, enum esp_event_kind kind
     if (status != ESP_OK)
         return status;
     if (*out_n > 0) {
-        esp_decoder_headers(input->decoder, ingest->records, *out_n, ingest->headers);
+        status = decode(ingest, kind, out_n, err);
+        if (status != ESP_OK || ingest->called_off)
+            return status;
         status = esp_joiner_push(ingest->joiner, kind, partition, ingest->headers, *out_n, err);
         if (status == ESP_OK)
             status = write_turned_away(ingest, err);
@@ -372,7 +391,8 @@ void *ingest_main(void *context)
      */
     struct esp_error lost = {0};
     outputs_flush(ingest->outputs, &lost);
-    commit_all(ingest);
+    if (!ingest->called_off)
+        commit_all(ingest);
     publish(ingest);
     if (status != ESP_OK)
         run_fail(ingest->run, &err);

@@ -33,6 +33,7 @@ struct ingest {
     struct esp_example_batch *batch; /* the one being filled */
     struct ingest_status status;     /* published now and then */
     int64_t published_us, committed_us, looked_us;
+    bool called_off; /* the run stopped while a schema was waited for: the last batch is not read */
 };
 
 /*

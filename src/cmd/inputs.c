@@ -11,7 +11,7 @@ static const int64_t look_patience_us = ESP_SECOND; /* for a look that will be r
 
 static const char *topic_of(const struct input *input)
 {
-    const struct inputs *inputs = input->owner;
+    const struct inputs *inputs = input->inputs;
     return inputs->config->options.inputs[input - inputs->kinds].topic;
 }
 
@@ -28,7 +28,7 @@ static bool has_writer_named(const struct input *input, const char *name)
 /* The topic whose records bear this name, if this one's do not; NULL: none. */
 static const char *topic_of_others(const struct input *input, const char *name)
 {
-    const struct inputs *inputs = input->owner;
+    const struct inputs *inputs = input->inputs;
     if (esp_decoder_n_writers(input->decoder) == 0 || has_writer_named(input, name))
         return NULL;
     for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
@@ -64,7 +64,7 @@ static enum esp_status check_topic(const struct input *input, const char *json, 
 /* What is worth a word about one of a topic's schemas. False: nothing. */
 static bool describe_writer(const struct input *input, size_t i, char *line, size_t size)
 {
-    const struct input *impressions = &input->owner->kinds[ESP_IMPRESSION];
+    const struct input *impressions = &input->inputs->kinds[ESP_IMPRESSION];
     const struct esp_writer *writer = esp_decoder_writer(input->decoder, (uint16_t)i);
     const char *name = esp_writer_name(writer), *missing = NULL;
     size_t n_missing = esp_writer_n_missing(writer, &missing);
@@ -86,7 +86,7 @@ static bool describe_writer(const struct input *input, size_t i, char *line, siz
 /* Says it once. */
 static void tell_writers(struct input *input)
 {
-    const struct inputs *inputs = input->owner;
+    const struct inputs *inputs = input->inputs;
     char line[512];
     size_t n = esp_decoder_n_writers(input->decoder);
     for (; input->n_told < n; input->n_told++) {
@@ -105,7 +105,7 @@ static enum esp_status open_and_note(void *context, const char *json, size_t siz
     enum esp_status status = check_topic(input, json, size, &why);
     if (status == ESP_OK)
         status = framer->open(framer->context, json, size, out_schema, &why);
-    if (status == ESP_OK && !atomic_load(&input->owner->quiet))
+    if (status == ESP_OK && !atomic_load(&input->inputs->quiet))
         tell_writers(input);
     if (status == ESP_OK)
         return ESP_OK;
@@ -143,25 +143,83 @@ static void report_unless_quiet(void *context, const struct esp_log_event *event
         inputs->report(inputs->report_context, event);
 }
 
+/* ---- schemas of a registry ------------------------------------------------------------------- */
+
+static enum esp_status look_up_schema(void *context, uint32_t id, const char **out_json,
+                                      enum esp_reject *out_reject, struct esp_error *err)
+{
+    struct input *input = context;
+    return registry_look_up(input->inputs->registry, id, out_json, out_reject, err);
+}
+
+static void note_refused(void *context, uint32_t id, const struct esp_error *why)
+{
+    struct input *input = context;
+    char line[ESP_ERROR_TEXT_SIZE + 64];
+    (void)id; /* why names it */
+    if (input->refusal.status == ESP_OK)
+        input->refusal = *why;
+    snprintf(line, sizeof line, "%s; its records go to the dead letters", why->text);
+    report_unless_quiet(input->inputs, &(struct esp_log_event){ESP_LOG_PROBLEM, line});
+}
+
+static enum esp_status open_registry(struct inputs *inputs, struct esp_error *err)
+{
+    const struct registry_options *options = &inputs->config->options.registry;
+    const struct registry_url *url = &inputs->config->registry.url;
+    if (url->base == NULL)
+        return ESP_OK;
+    const struct registry_config registry = {
+        .address = url->base,
+        .user = url->user,
+        .password = url->password,
+        .ca_file = options->ca_file,
+        .state_folder = inputs->config->options.state_folder,
+        .timeout_us = options->timeout_us,
+        .retries = (unsigned)options->retries,
+        .forget_us = options->forget_us,
+        .report = report_unless_quiet,
+        .report_context = inputs,
+    };
+    return registry_new(&registry, &inputs->registry, err);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+static enum esp_status open_input(struct inputs *inputs, enum esp_event_kind kind,
+                                  struct esp_error *err)
+{
+    struct input *input = &inputs->kinds[kind];
+    input->inputs = inputs;
+    struct esp_decoder_config decoder = config_decoder(inputs->config, kind);
+    struct esp_schema_source source = {
+        .context = input, .look_up = look_up_schema, .refused = note_refused};
+    if (inputs->registry != NULL) {
+        source.name = registry_address(inputs->registry);
+        decoder.source = &source;
+    }
+    enum esp_status status = esp_decoder_new(&decoder, &input->decoder, err);
+    if (status != ESP_OK)
+        return status;
+    input->framer = (struct esp_log_framer){
+        .context = input,
+        .open = open_and_note,
+        .skip = esp_decoder_framer(input->decoder)->skip,
+    };
+    return ESP_OK;
+}
+
 enum esp_status inputs_open(struct inputs *inputs, const struct config *config,
                             esp_log_report *report, void *context, struct esp_error *err)
 {
     *inputs = (struct inputs){.config = config, .report = report, .report_context = context};
-    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
-        struct input *input = &inputs->kinds[kind];
-        if (!is_read(config, kind))
-            continue;
-        input->owner = inputs;
-        struct esp_decoder_config decoder = config_decoder(config, (enum esp_event_kind)kind);
-        enum esp_status status = esp_decoder_new(&decoder, &input->decoder, err);
-        if (status != ESP_OK)
-            return status;
-        input->framer = (struct esp_log_framer){
-            .context = input,
-            .open = open_and_note,
-            .skip = esp_decoder_framer(input->decoder)->skip,
-        };
+    enum esp_status status = open_registry(inputs, err);
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS && status == ESP_OK; kind++) {
+        if (is_read(config, kind))
+            status = open_input(inputs, (enum esp_event_kind)kind, err);
     }
+    if (status != ESP_OK)
+        return status;
     return inputs_open_log(config, report_unless_quiet, inputs, &inputs->log, err);
 }
 
@@ -266,45 +324,6 @@ void inputs_close_readers(struct inputs *inputs)
     }
 }
 
-static void note_peeked(struct input_peek *peek, const struct esp_header *header)
-{
-    peek->n_records++;
-    if (header->reject != ESP_REJECT_NONE) {
-        if (peek->n_rejected++ == 0)
-            peek->first_reject = header->reject;
-        return;
-    }
-    if (peek->first_us == ESP_TIME_NONE || header->time_us < peek->first_us)
-        peek->first_us = header->time_us;
-    if (peek->last_us == ESP_TIME_NONE || header->time_us > peek->last_us)
-        peek->last_us = header->time_us;
-}
-
-/* Reads on in one partition until *peek is full or the partition ends. */
-static enum esp_status peek_partition(struct inputs *inputs, int kind, size_t partition,
-                                      size_t n_records, struct input_peek *peek,
-                                      struct esp_error *err)
-{
-    struct esp_log_reader *reader = NULL;
-    enum esp_status status = open_reader(inputs, kind, partition, false, &reader, err);
-    if (status != ESP_OK)
-        return status;
-    struct esp_record records[PEEK_BATCH];
-    struct esp_header headers[PEEK_BATCH];
-    enum esp_log_position position = ESP_LOG_MORE;
-    while (status == ESP_OK && position != ESP_LOG_ENDED && peek->n_records < n_records) {
-        size_t n = 0;
-        status = esp_log_read(reader, records, PEEK_BATCH, ESP_SECOND, &n, &position, err);
-        if (status != ESP_OK)
-            break;
-        esp_decoder_headers(inputs->kinds[kind].decoder, records, n, headers);
-        for (size_t i = 0; i < n; i++)
-            note_peeked(peek, &headers[i]);
-    }
-    esp_log_reader_free(reader);
-    return status;
-}
-
 /* The features key whose list names this field, as the user wrote it; NULL: none. */
 static const char *feature_key_of(const struct config *config, const char *field)
 {
@@ -339,6 +358,66 @@ static enum esp_status fail_refused(const struct config *config, enum esp_event_
     return esp_fail(err, ESP_ESCHEMA, "%s: %s", where, refusal);
 }
 
+enum esp_status inputs_headers(struct inputs *inputs, enum esp_event_kind kind,
+                               const struct esp_record *records, size_t n,
+                               struct esp_header *headers, struct esp_error *err)
+{
+    struct esp_error why = {0};
+    enum esp_status status =
+        esp_decoder_headers(inputs->kinds[kind].decoder, records, n, headers, &why);
+    if (status == ESP_ESCHEMA)
+        return fail_refused(inputs->config, kind, why.text, err);
+    return status == ESP_OK ? ESP_OK : esp_fail(err, status, "%s", why.text);
+}
+
+enum esp_status inputs_check_schemas(const struct inputs *inputs, enum esp_event_kind kind,
+                                     struct esp_error *err)
+{
+    const struct input *input = &inputs->kinds[kind];
+    if (input->refusal.status == ESP_OK || esp_decoder_n_writers(input->decoder) > 0)
+        return ESP_OK;
+    return fail_refused(inputs->config, kind, input->refusal.text, err);
+}
+
+static void note_peeked(struct input_peek *peek, const struct esp_header *header)
+{
+    peek->n_records++;
+    if (header->reject != ESP_REJECT_NONE) {
+        if (peek->n_rejected++ == 0)
+            peek->first_reject = header->reject;
+        return;
+    }
+    if (peek->first_us == ESP_TIME_NONE || header->time_us < peek->first_us)
+        peek->first_us = header->time_us;
+    if (peek->last_us == ESP_TIME_NONE || header->time_us > peek->last_us)
+        peek->last_us = header->time_us;
+}
+
+/* Reads on in one partition until *peek is full or the partition ends. */
+static enum esp_status peek_partition(struct inputs *inputs, int kind, size_t partition,
+                                      size_t n_records, struct input_peek *peek,
+                                      struct esp_error *err)
+{
+    struct esp_log_reader *reader = NULL;
+    enum esp_status status = open_reader(inputs, kind, partition, false, &reader, err);
+    if (status != ESP_OK)
+        return status;
+    struct esp_record records[PEEK_BATCH];
+    struct esp_header headers[PEEK_BATCH];
+    enum esp_log_position position = ESP_LOG_MORE;
+    while (status == ESP_OK && position != ESP_LOG_ENDED && peek->n_records < n_records) {
+        size_t n = 0;
+        status = esp_log_read(reader, records, PEEK_BATCH, ESP_SECOND, &n, &position, err);
+        if (status != ESP_OK)
+            break;
+        status = inputs_headers(inputs, (enum esp_event_kind)kind, records, n, headers, err);
+        for (size_t i = 0; status == ESP_OK && i < n; i++)
+            note_peeked(peek, &headers[i]);
+    }
+    esp_log_reader_free(reader);
+    return status;
+}
+
 enum esp_status inputs_peek(struct inputs *inputs, enum esp_event_kind kind, size_t n_records,
                             bool quiet, struct input_peek *out, struct esp_error *err)
 {
@@ -352,11 +431,9 @@ enum esp_status inputs_peek(struct inputs *inputs, enum esp_event_kind kind, siz
             return status;
     }
     atomic_store(&inputs->quiet, false);
-    /* A container that lacks a configured field is a configuration error only if no container has
-     * it; otherwise it is one damaged file among good ones. */
-    if (out->n_records == 0 && input->refusal.status != ESP_OK)
-        return fail_refused(inputs->config, kind, input->refusal.text, err);
-    return ESP_OK;
+    /* A schema that lacks a configured field is a configuration error only if none has it;
+     * otherwise it is one damaged file, or foreign record, among good ones. */
+    return out->n_records == out->n_rejected ? inputs_check_schemas(inputs, kind, err) : ESP_OK;
 }
 
 void inputs_release(struct inputs *inputs)
@@ -365,5 +442,6 @@ void inputs_release(struct inputs *inputs)
     esp_log_free(inputs->log);
     for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
         esp_decoder_free(inputs->kinds[kind].decoder);
+    registry_free(inputs->registry);
     *inputs = (struct inputs){0};
 }

@@ -7,18 +7,20 @@
 #include <stdatomic.h>
 
 #include "cmd/config.h"
+#include "cmd/registry.h"
 #include "event/event.h"
 #include "log/log.h"
 
 struct inputs;
 
 struct input {
-    struct inputs *owner;
+    struct inputs *inputs; /* that it is one of */
     struct esp_decoder *decoder;
     struct esp_log_framer framer;    /* the decoder's, with refusals noted below */
     size_t n_partitions;             /* 0: the input is not read */
     struct esp_log_reader **readers; /* (n_partitions) */
-    struct esp_error refusal;        /* the first container that could not be read, and why */
+    struct esp_error refusal;        /* the first container or registered schema that does not fit
+                                        the topic, and why */
     size_t n_told;                   /* of the decoder's writers: the user knows of these */
 };
 
@@ -28,6 +30,7 @@ struct inputs {
     void *report_context;
     atomic_bool quiet; /* a peek is under way whose findings the run will report again */
     struct esp_log *log;
+    struct registry *registry; /* NULL: none */
     struct input kinds[ESP_N_EVENT_KINDS];
 };
 
@@ -36,7 +39,8 @@ enum esp_status inputs_open_log(const struct config *config, esp_log_report *rep
                                 struct esp_log **out, struct esp_error *err);
 
 /*
- * Opens the log and compiles what the configuration names; reads nothing yet.
+ * Opens the log and compiles what the configuration names; reads nothing yet. inputs must not move
+ * afterwards.
  * Errors: ESP_ECONFIG, ESP_ESCHEMA, ESP_ENOMEM.
  */
 enum esp_status inputs_open(struct inputs *inputs, const struct config *config,
@@ -66,6 +70,21 @@ void inputs_close_readers(struct inputs *inputs);
 enum esp_status inputs_open_new_partitions(struct inputs *inputs, enum esp_event_kind kind,
                                            size_t *out_n, struct esp_error *err);
 
+/*
+ * Decodes records of a topic as esp_decoder_headers() does; a field that a schema lacks is said
+ * with the key that asks for it. Errors: as esp_decoder_headers() and registry_look_up().
+ */
+enum esp_status inputs_headers(struct inputs *inputs, enum esp_event_kind kind,
+                               const struct esp_record *records, size_t n,
+                               struct esp_header *headers, struct esp_error *err);
+
+/*
+ * ESP_ESCHEMA, with the place of the key, if there is a topic's schema and none that fits it was
+ * found so far; else ESP_OK. For a topic all of whose records were refused.
+ */
+enum esp_status inputs_check_schemas(const struct inputs *inputs, enum esp_event_kind kind,
+                                     struct esp_error *err);
+
 /* What a first look at one topic found. */
 struct input_peek {
     size_t n_records, n_rejected;
@@ -76,9 +95,10 @@ struct input_peek {
 /*
  * Reads up to n_records of the topic's first partitions and forgets them, so that a schema that
  * lacks a configured field is said before a run begins. Opens and closes readers of its own.
- * quiet  keeps back what the log reports meanwhile. inputs must not move after inputs_open().
+ * quiet  keeps back what the log reports meanwhile.
  *
- * Errors: ESP_ESCHEMA (a container's schema lacks a field: the line names it), as read's.
+ * Errors: ESP_ESCHEMA (the schemas lack a field: the line names it), as read's and
+ * inputs_headers().
  */
 enum esp_status inputs_peek(struct inputs *inputs, enum esp_event_kind kind, size_t n_records,
                             bool quiet, struct input_peek *out, struct esp_error *err);

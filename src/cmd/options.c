@@ -31,26 +31,26 @@ const char *const codec_words[] = {"null", "deflate", "snappy"};
     }
 
 /* What the three input sections have in common. */
-#define INPUT_ROWS(where, kind, topic_fallback, id_fallback, id_doc)                              \
-    ROW(where, "topic", TEXT, INPUT(kind, topic), topic_fallback,                                 \
-        "The topic, or the folder below `files.root`, to read."),                                 \
-        ROW(where, "id", TEXT, INPUT(kind, id), id_fallback, id_doc),                             \
-        ROW(where, "time", TEXT, INPUT(kind, time), "event_time",                                 \
-            "The field that holds the event time: a timestamp, or a number with `time_unit`. "    \
-            "`@log` takes the Kafka record's own timestamp instead."),                            \
-        CHOICE(where, "time_unit", INPUT(kind, time_unit), "logical", "logical|s|ms|us|ns",       \
-               "The unit of the time field. `logical` reads it off the schema's logical type "    \
-               "(timestamp-millis, timestamp-micros); a plain number needs one of the others."),  \
-        ROW(where, "schema", TEXT, INPUT(kind, schema), NULL,                                     \
-            "An Avro schema file (.avsc). It says how records are to be understood, whatever "    \
-            "schema wrote them (Avro's resolution rules); with bare framing it is also the "      \
-            "writer's. Files need none: containers carry theirs."),                               \
-        CHOICE(where, "framing", INPUT(kind, framing), "auto",                                    \
-               "auto|confluent|single-object|bare",                                               \
-               "How a record's bytes name their schema. `auto`: containers' own in files; in "    \
-               "Kafka, confluent where `[schemas]` maps an id, else bare."),                      \
-        RANGE(where, "grace", SPAN, INPUT(kind, grace_us), "10m", 0, 30.0 * 86400e6,              \
-              "How far behind the largest event time of its partition an event may be and still " \
+#define INPUT_ROWS(where, kind, topic_fallback, id_fallback, id_doc)                               \
+    ROW(where, "topic", TEXT, INPUT(kind, topic), topic_fallback,                                  \
+        "The topic, or the folder below `files.root`, to read."),                                  \
+        ROW(where, "id", TEXT, INPUT(kind, id), id_fallback, id_doc),                              \
+        ROW(where, "time", TEXT, INPUT(kind, time), "event_time",                                  \
+            "The field that holds the event time: a timestamp, or a number with `time_unit`. "     \
+            "`@log` takes the Kafka record's own timestamp instead."),                             \
+        CHOICE(where, "time_unit", INPUT(kind, time_unit), "logical", "logical|s|ms|us|ns",        \
+               "The unit of the time field. `logical` reads it off the schema's logical type "     \
+               "(timestamp-millis, timestamp-micros); a plain number needs one of the others."),   \
+        ROW(where, "schema", TEXT, INPUT(kind, schema), NULL,                                      \
+            "An Avro schema file (.avsc). It says how records are to be understood, whatever "     \
+            "schema wrote them (Avro's resolution rules); with bare framing it is also the "       \
+            "writer's. Files need none: containers carry theirs."),                                \
+        CHOICE(                                                                                    \
+            where, "framing", INPUT(kind, framing), "auto", "auto|confluent|single-object|bare",   \
+            "How a record's bytes name their schema. `auto`: containers' own in files; in "        \
+            "Kafka, confluent where `[schemas]` maps an id or a `registry` is named, else bare."), \
+        RANGE(where, "grace", SPAN, INPUT(kind, grace_us), "10m", 0, 30.0 * 86400e6,               \
+              "How far behind the largest event time of its partition an event may be and still "  \
               "count. Later ones go to the `late` topic.")
 
 #define OPTIMIZER_ROWS(part, member, rate_fallback, initial_fallback, words)                      \
@@ -105,6 +105,31 @@ const struct esp_setting option_table[] = {
         "Where Kafka topics without `schema` of their own find it: `FOLDER/TOPIC.avsc`. Default: "
         "the "
         "folder `schemas` beside the configuration file."),
+    ROW("schema", "registry", TEXT, FIELD(registry.url), NULL,
+        "The address of a Schema Registry, `http://host:8081` or `https://host/path`. Kafka "
+        "records "
+        "are then Confluent-framed unless `framing` says otherwise, and a schema id that "
+        "`[schemas]` does not map is looked up there."),
+    ROW("schema", "registry_user", TEXT, FIELD(registry.user), NULL,
+        "The user of basic authentication; default: none."),
+    ROW("schema", "registry_password", TEXT, FIELD(registry.password), NULL,
+        "Its password. `@FILE` reads it from the first line of a file, so that it need not stand "
+        "here. It is never shown."),
+    ROW("schema", "registry_ca_file", TEXT, FIELD(registry.ca_file), NULL,
+        "The certificates (PEM) that the registry's may be signed by; default: the system's."),
+    RANGE(
+        "schema", "registry_timeout", SPAN, FIELD(registry.timeout_us), "10s", 1e5, 300e6,
+        "How long one request may take. A registry that does not answer is asked again, ever more "
+        "slowly, until it does: the input waits, and nothing is skipped."),
+    RANGE("schema", "registry_retries", INT, FIELD(registry.retries), "3", 0, 10,
+          "How often a schema id that the registry does not know is asked for again, 100 ms later "
+          "and doubling, before its records are dead letters."),
+    RANGE("schema", "registry_forget", SPAN, FIELD(registry.forget_us), "5m", 0, 86400e6,
+          "How long after that nobody is asked about it."),
+
+    ROW("state", "folder", TEXT, FIELD(state_folder), "espalier-state",
+        "Where the run keeps what it needs between starts: fetched schemas, snapshots, fetch "
+        "positions. Made when it is first needed."),
 
     RANGE(
         "join", "click_window", SPAN, FIELD(click_window_us), "1h", 0, 90.0 * 86400e6,
@@ -266,10 +291,6 @@ const struct esp_setting option_table[] = {
           "makes."),
     ROW("output", "faults", TEXT, FIELD(fault_folder), ".",
         "The folder that gets the batch whose gradient was not finite."),
-
-    ROW("state", "folder", TEXT, FIELD(state_folder), "espalier-state",
-        "Where the run keeps what it needs between starts: fetched schemas, snapshots, fetch "
-        "positions. Made when it is first needed."),
 
     RANGE("run", "threads", INT, FIELD(threads), "0", 0, 256,
           "Threads that compute a batch; reading and joining have one of their own. 0: one less "

@@ -51,7 +51,14 @@ enum { AT_END_HOLD, AT_END_CLOSE };
 
 struct options {
     const char *schema_folder; /* NULL: "schemas" beside the configuration */
-    const char *files_root;    /* NULL: Kafka */
+    struct registry_options {
+        const char *url; /* as it stands in the file: may hold a password; NULL: none */
+        const char *user, *ca_file;
+        const char *password; /* or "@FILE" */
+        int64_t timeout_us, retries, forget_us;
+    } registry;
+    const char *state_folder;
+    const char *files_root; /* NULL: Kafka */
     int files_codec;
     struct input_options inputs[ESP_N_EVENT_KINDS];
 
@@ -90,7 +97,6 @@ struct options {
     const char *examples_topic, *late_topic, *dead_letter_topic;
     int64_t output_partitions;
     const char *fault_folder;
-    const char *state_folder;
 
     int64_t threads;
 };

@@ -199,9 +199,12 @@ static enum esp_status parse_entry(struct parser *parser, char *text, char *end)
 {
     char *equals = memchr(text, '=', (size_t)(end - text));
     if (equals == NULL || equals == text) {
+        const char *line = trim(text, end);
+        bool is_secret = strstr(line, "password") != NULL || strstr(line, "secret") != NULL;
+        int n_shown = is_secret ? (int)strcspn(line, " \t:") : SHOWN_CHARS;
         esp_complain(&parser->complaints, parser->file, parser->line,
-                     "%.*s: neither [section] nor key = value; a comment begins with #",
-                     SHOWN_CHARS, trim(text, end));
+                     "%.*s: neither [section] nor key = value; a comment begins with #", n_shown,
+                     line);
         parser->skips = true;
         return ESP_OK;
     }

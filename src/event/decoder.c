@@ -11,23 +11,18 @@
 
 #include "core/hash.h"
 #include "event/event_writer.h"
+#include "event/schema_ids.h"
 
 enum { MAX_WRITERS = 1024 };
-
-/* A schema id of Confluent's framing. */
-struct schema_id {
-    uint32_t id;
-    const struct esp_writer *writer;
-};
 
 struct esp_decoder {
     struct esp_wanted wanted;
     enum esp_framing framing; /* never AUTO */
-    struct esp_arena arena;   /* texts of the configuration, the trees of paths, ids */
-    struct schema_id *ids;    /* n_ids */
-    size_t n_ids;
-    const struct esp_writer *bare; /* what unframed records are; NULL: not known */
-    const struct esp_writer *last; /* single-object: the writer of the record before */
+    struct esp_arena arena;   /* texts of the configuration, the trees of paths */
+    struct esp_schema_ids ids;
+    struct esp_schema_source source; /* look_up NULL: there is none */
+    const struct esp_writer *bare;   /* what unframed records are; NULL: not known */
+    const struct esp_writer *last;   /* single-object: the writer of the record before */
     struct esp_log_framer framer;
     bool id_is_number;
     _Atomic(const char *const *) feature_types; /* (n_features); NULL: not known yet */
@@ -225,6 +220,9 @@ static enum esp_status copy_config(struct esp_decoder *decoder,
     struct esp_arena *arena = &decoder->arena;
     struct esp_decoder_config *copy = &decoder->wanted.config;
     *copy = *config;
+    if (config->source != NULL)
+        decoder->source = *config->source;
+    copy->source = NULL;
     copy->writers = NULL; /* read by esp_decoder_new() alone */
     copy->n_writers = 0;
     copy->reader_schema = NULL;
@@ -302,10 +300,8 @@ static enum esp_status check_id(const struct esp_decoder *decoder, int64_t id,
 {
     if (id < -1 || id > UINT32_MAX)
         return esp_fail(err, ESP_ECONFIG, "schema id %lld is out of range", (long long)id);
-    for (size_t i = 0; id >= 0 && i < decoder->n_ids; i++) {
-        if (decoder->ids[i].id == (uint32_t)id)
-            return esp_fail(err, ESP_ECONFIG, "schema id %lld is given twice", (long long)id);
-    }
+    if (id >= 0 && esp_schema_ids_find(&decoder->ids, (uint32_t)id) != NULL)
+        return esp_fail(err, ESP_ECONFIG, "schema id %lld is given twice", (long long)id);
     return ESP_OK;
 }
 
@@ -335,21 +331,20 @@ static enum esp_status add_schema_file(struct esp_decoder *decoder,
             return esp_fail(err, status, "%s: %s", where, inner.text);
         }
     }
-    if (file->id >= 0)
-        decoder->ids[decoder->n_ids++] = (struct schema_id){(uint32_t)file->id, *out};
-    return ESP_OK;
+    return file->id < 0 ? ESP_OK : esp_schema_ids_add(&decoder->ids, (uint32_t)file->id, *out, err);
 }
 
-/* Records of logs without schemas may be what the reader's schema says. */
-static enum esp_status add_reader_as_writer(struct esp_decoder *decoder, struct esp_error *err)
+/* The writer of this text, made if need be. */
+static enum esp_status take_schema(struct esp_decoder *decoder, const char *json,
+                                   const struct esp_writer **out, struct esp_error *err)
 {
     struct esp_schema *schema = NULL;
-    const char *json = decoder->wanted.reader->json;
-    decoder->bare = find_writer(decoder, json, strlen(json));
-    if (decoder->bare != NULL)
+    size_t size = strlen(json);
+    *out = find_writer(decoder, json, size);
+    if (*out != NULL)
         return ESP_OK;
-    enum esp_status status = esp_schema_parse(json, strlen(json), &schema, err);
-    return status != ESP_OK ? status : add_writer(decoder, schema, false, &decoder->bare, err);
+    enum esp_status status = esp_schema_parse(json, size, &schema, err);
+    return status != ESP_OK ? status : add_writer(decoder, schema, false, out, err);
 }
 
 static enum esp_status add_named_schemas(struct esp_decoder *decoder,
@@ -359,18 +354,17 @@ static enum esp_status add_named_schemas(struct esp_decoder *decoder,
     size_t n_bare = 0;
     struct misfits misfits = {0};
     enum esp_status status = ESP_OK;
-    decoder->ids = esp_arena_alloc(&decoder->arena, config->n_writers, sizeof *decoder->ids);
-    if (decoder->ids == NULL)
-        return esp_fail(err, ESP_ENOMEM, "out of memory for a decoder");
     for (size_t i = 0; status == ESP_OK && i < config->n_writers; i++) {
         const struct esp_writer *writer = NULL;
         status = add_schema_file(decoder, &config->writers[i], &writer, &misfits, err);
         if (config->writers[i].id < 0 && n_bare++ == 0)
             decoder->bare = writer;
     }
+    bool has_source = decoder->source.look_up != NULL;
     decoder->framing = config->framing;
     if (config->framing == ESP_FRAMING_AUTO)
-        decoder->framing = decoder->n_ids > 0 ? ESP_FRAMING_CONFLUENT : ESP_FRAMING_BARE;
+        decoder->framing =
+            decoder->ids.n > 0 || has_source ? ESP_FRAMING_CONFLUENT : ESP_FRAMING_BARE;
     if (status != ESP_OK)
         return status;
     if (decoder->framing == ESP_FRAMING_BARE && n_bare > 1)
@@ -378,10 +372,10 @@ static enum esp_status add_named_schemas(struct esp_decoder *decoder,
                         "bare records carry no schema id, but %zu schemas are named; name one, or "
                         "set the framing",
                         n_bare);
-    if (misfits.first.status != ESP_OK && esp_decoder_n_writers(decoder) == 0)
+    if (misfits.first.status != ESP_OK && esp_decoder_n_writers(decoder) == 0 && !has_source)
         return esp_fail(err, misfits.first.status, "%s", misfits.first.text);
-    if (n_bare == 0 && decoder->wanted.reader != NULL)
-        status = add_reader_as_writer(decoder, err);
+    if (n_bare == 0 && decoder->wanted.reader != NULL) /* records may be what it says */
+        status = take_schema(decoder, decoder->wanted.reader->json, &decoder->bare, err);
     return status == ESP_OK ? describe(decoder, err) : status;
 }
 
@@ -420,6 +414,7 @@ void esp_decoder_free(struct esp_decoder *decoder)
     for (size_t i = 0; i < n; i++)
         esp_writer_free(atomic_load(&decoder->writers[i]));
     esp_schema_free(decoder->wanted.reader);
+    esp_schema_ids_release(&decoder->ids);
     esp_arena_release(&decoder->arena);
     free(decoder);
 }
@@ -450,13 +445,53 @@ bool esp_decoder_id_is_number(const struct esp_decoder *decoder)
     return decoder->id_is_number;
 }
 
-static const struct esp_writer *writer_of_id(const struct esp_decoder *decoder, uint32_t id)
+/*
+ * Asks the source for an id that is not in the table, and keeps what was found.
+ *
+ * A schema without the header's fields is refused whenever it comes. One without a feature stops
+ * the run if it is the first that fits, and else leaves the feature missing: what completes does
+ * not depend on which of two schemas was met first.
+ */
+static enum esp_status look_up(struct esp_decoder *decoder, uint32_t id,
+                               const struct esp_writer **out, enum esp_reject *reject,
+                               struct esp_error *err)
 {
-    for (size_t i = 0; i < decoder->n_ids; i++) {
-        if (decoder->ids[i].id == id)
-            return decoder->ids[i].writer;
+    const struct esp_schema_source *source = &decoder->source;
+    const char *topic = decoder->wanted.config.topic, *json = NULL;
+    struct esp_error inner = {0}, why = {0};
+    *reject = ESP_REJECT_UNUSABLE_SCHEMA;
+    if (decoder->ids.n == ESP_MAX_SCHEMA_IDS)
+        return ESP_OK;
+    enum esp_status status = source->look_up(source->context, id, &json, reject, err);
+    if (status != ESP_OK || json == NULL)
+        return status;
+    status = take_schema(decoder, json, out, &inner);
+    bool is_refused = status == ESP_ESCHEMA || status == ESP_ELIMIT;
+    if (status == ESP_OK && atomic_load(&decoder->feature_types) == NULL)
+        status = describe(decoder, &inner);
+    if (status != ESP_OK)
+        esp_fail(&why, status, "topic %s: %s (schema %lu of %s)", topic, inner.text,
+                 (unsigned long)id, source->name);
+    if (is_refused) {
+        source->refused(source->context, id, &why);
+        *reject = ESP_REJECT_UNUSABLE_SCHEMA;
+    } else if (status != ESP_OK) {
+        return esp_fail(err, status, "%s", why.text);
     }
-    return NULL;
+    return esp_schema_ids_add(&decoder->ids, id, *out, err);
+}
+
+/* *out is NULL if there is none, and *reject says why. Errors: as esp_decoder_headers(). */
+static enum esp_status writer_of_id(struct esp_decoder *decoder, uint32_t id,
+                                    const struct esp_writer **out, enum esp_reject *reject,
+                                    struct esp_error *err)
+{
+    const struct esp_schema_id *known = esp_schema_ids_find(&decoder->ids, id);
+    *out = known == NULL ? NULL : known->writer;
+    *reject = known == NULL ? ESP_REJECT_UNKNOWN_SCHEMA : ESP_REJECT_UNUSABLE_SCHEMA;
+    return known != NULL || decoder->source.look_up == NULL
+               ? ESP_OK
+               : look_up(decoder, id, out, reject, err);
 }
 
 static const struct esp_writer *writer_of_fingerprint(struct esp_decoder *decoder,
@@ -474,37 +509,41 @@ static const struct esp_writer *writer_of_fingerprint(struct esp_decoder *decode
 }
 
 /*
- * Takes the framing off a record of a log that has no schemas.
+ * Takes the framing off a record of a log that has no schemas. *out is NULL where *reject says why.
  *
  *     confluent  0  1  0x00           single  0  2  0xC3 0x01
  *                1  4  id, big-endian         2  8  fingerprint, little-endian
  *                5  .  Avro                  10  .  Avro
  */
-static enum esp_reject unframe(struct esp_decoder *decoder, struct esp_bytes *bytes,
-                               const struct esp_writer **out)
+static enum esp_status unframe(struct esp_decoder *decoder, struct esp_bytes *bytes,
+                               const struct esp_writer **out, enum esp_reject *reject,
+                               struct esp_error *err)
 {
     const uint8_t *data = bytes->data;
-    size_t head = 0;
-    *out = decoder->bare;
-    if (decoder->framing == ESP_FRAMING_CONFLUENT) {
-        head = 5;
-        if (bytes->size < head || data[0] != 0)
-            return ESP_REJECT_FRAMING;
-        *out = writer_of_id(decoder, (uint32_t)data[1] << 24 | (uint32_t)data[2] << 16 |
-                                         (uint32_t)data[3] << 8 | data[4]);
-    } else if (decoder->framing == ESP_FRAMING_SINGLE) {
-        head = 10;
-        if (bytes->size < head || data[0] != 0xc3 || data[1] != 0x01)
-            return ESP_REJECT_FRAMING;
+    size_t head = decoder->framing == ESP_FRAMING_CONFLUENT ? 5
+                  : decoder->framing == ESP_FRAMING_SINGLE  ? 10
+                                                            : 0;
+    enum esp_status status = ESP_OK;
+    *out = NULL;
+    *reject = ESP_REJECT_FRAMING;
+    if (bytes->size < head || (head == 5 && data[0] != 0) ||
+        (head == 10 && (data[0] != 0xc3 || data[1] != 0x01)))
+        return ESP_OK;
+    *reject = ESP_REJECT_UNKNOWN_SCHEMA;
+    if (head == 5) {
+        uint32_t id =
+            (uint32_t)data[1] << 24 | (uint32_t)data[2] << 16 | (uint32_t)data[3] << 8 | data[4];
+        status = writer_of_id(decoder, id, out, reject, err);
+    } else if (head == 10) {
         uint64_t fingerprint = 0;
         for (size_t i = head - 1; i >= 2; i--)
             fingerprint = fingerprint << 8 | data[i];
         *out = writer_of_fingerprint(decoder, fingerprint);
+    } else {
+        *out = decoder->bare;
     }
-    if (*out == NULL)
-        return ESP_REJECT_UNKNOWN_SCHEMA;
     *bytes = esp_bytes(data + head, bytes->size - head);
-    return ESP_REJECT_NONE;
+    return status;
 }
 
 /* Beyond these a weight is a mistake upstream, and one such record would ruin a model. */
@@ -551,44 +590,51 @@ static enum esp_reject fill(const struct esp_decoder *decoder, const struct esp_
     return ESP_REJECT_NONE;
 }
 
-static enum esp_reject decode(struct esp_decoder *decoder, const struct esp_record *record,
-                              struct esp_header *header)
+/* Errors: as esp_decoder_headers(); else *reject says what became of the record. */
+static enum esp_status decode(struct esp_decoder *decoder, const struct esp_record *record,
+                              struct esp_header *header, enum esp_reject *reject,
+                              struct esp_error *err)
 {
     struct esp_value slots[ESP_N_SLOTS];
     const struct esp_writer *writer = record->schema;
-    if (record->value.data == NULL)
-        return ESP_REJECT_TOMBSTONE;
     size_t limit = decoder->wanted.config.max_record_bytes;
-    if (limit > 0 && record->value.size > limit)
-        return ESP_REJECT_TOO_LARGE;
+    *reject = record->value.data == NULL                ? ESP_REJECT_TOMBSTONE
+              : limit > 0 && record->value.size > limit ? ESP_REJECT_TOO_LARGE
+                                                        : ESP_REJECT_NONE;
+    if (*reject != ESP_REJECT_NONE)
+        return ESP_OK;
     header->payload = record->value;
+    bool is_good;
     if (writer != NULL) { /* from a container: skip has passed it */
-        if (esp_plan_run(writer->brief, header->payload, slots, NULL) < 0)
-            return ESP_REJECT_MALFORMED;
+        is_good = esp_plan_run(writer->brief, header->payload, slots, NULL) >= 0;
     } else {
-        enum esp_reject reject = unframe(decoder, &header->payload, &writer);
-        if (reject != ESP_REJECT_NONE)
-            return reject;
-        if (esp_plan_run(writer->header, header->payload, slots, NULL) !=
-            (ptrdiff_t)header->payload.size)
-            return ESP_REJECT_MALFORMED;
+        enum esp_status status = unframe(decoder, &header->payload, &writer, reject, err);
+        if (status != ESP_OK || writer == NULL)
+            return status;
+        is_good = esp_plan_run(writer->header, header->payload, slots, NULL) ==
+                  (ptrdiff_t)header->payload.size;
     }
     header->writer = writer->index;
-    return fill(decoder, slots, header);
+    *reject = is_good ? fill(decoder, slots, header) : ESP_REJECT_MALFORMED;
+    return ESP_OK;
 }
 
-void esp_decoder_headers(struct esp_decoder *decoder, const struct esp_record *records, size_t n,
-                         struct esp_header *headers)
+enum esp_status esp_decoder_headers(struct esp_decoder *decoder, const struct esp_record *records,
+                                    size_t n, struct esp_header *headers, struct esp_error *err)
 {
     for (size_t i = 0; i < n; i++) {
         const struct esp_header blank = {.offset = records[i].offset,
                                          .log_time_us = records[i].log_time_us,
                                          .raw = records[i].value};
         headers[i] = blank;
-        enum esp_reject reject = decode(decoder, &records[i], &headers[i]);
+        enum esp_reject reject = ESP_REJECT_NONE;
+        enum esp_status status = decode(decoder, &records[i], &headers[i], &reject, err);
+        if (status != ESP_OK)
+            return status;
         if (reject != ESP_REJECT_NONE) {
             headers[i] = blank;
             headers[i].reject = (uint8_t)reject;
         }
     }
+    return ESP_OK;
 }

@@ -39,7 +39,8 @@ const char *esp_event_kind_name(enum esp_event_kind kind);
     X(AHEAD, "event time far beyond its partition")              \
     X(BAD_WEIGHT, "upstream weight is not between 1e-6 and 1e6") \
     X(TOO_LARGE, "record is over the size limit")                \
-    X(TOMBSTONE, "no value")
+    X(TOMBSTONE, "no value")                                     \
+    X(UNUSABLE_SCHEMA, "its schema cannot be used")
 
 enum esp_reject {
 #define ESP_REJECT_ENUM(name, text) ESP_REJECT_##name,
@@ -79,7 +80,7 @@ struct esp_sampling_fields {
 
 enum esp_framing {
     ESP_FRAMING_AUTO,      /* files: bare, the container's schema; kafka: confluent if a schema id
-                              is configured, else bare with the named schema */
+                              or a source is configured, else bare with the named schema */
     ESP_FRAMING_CONFLUENT, /* 0x00, 4-byte big-endian schema id, Avro */
     ESP_FRAMING_SINGLE,    /* 0xC3 0x01, 8-byte little-endian CRC-64-AVRO fingerprint, Avro */
     ESP_FRAMING_BARE,      /* Avro of the configured schema */
@@ -92,6 +93,27 @@ struct esp_schema_file {
     int64_t id;
     const char *path;
     const char *where; /* "FILE:LINE" for errors */
+};
+
+/*
+ * Where schemas are looked up that the configuration does not name, by the id of confluent framing.
+ * Called from the thread that reads, and may keep it waiting. An id that was found is not asked for
+ * again; one that was not is asked for with each of its records, so the source remembers those.
+ */
+struct esp_schema_source {
+    const char *name; /* for messages: "schema 7 of NAME" */
+    void *context;
+    /*
+     * out_json    NUL-terminated, self-contained, borrowed until the next call; NULL: no such
+     *             schema, or none that can be used
+     * out_reject  set if *out_json is NULL: ESP_REJECT_UNKNOWN_SCHEMA or ESP_REJECT_UNUSABLE_SCHEMA
+     * Errors: what stops the reading, with neither set. ESP_EBROKER: the answer was waited for
+     * until the wait was called off.
+     */
+    enum esp_status (*look_up)(void *context, uint32_t id, const char **out_json,
+                               enum esp_reject *out_reject, struct esp_error *err);
+    /* Told once about a schema that was found and does not fit the topic. */
+    void (*refused)(void *context, uint32_t id, const struct esp_error *why);
 };
 
 /* What a value is, once read. */
@@ -123,6 +145,7 @@ struct esp_decoder_config {
     const char *reader_schema; /* path of the users' schema, or NULL: each writer's own fields */
     const struct esp_schema_file *writers; /* n_writers */
     size_t n_writers;
+    const struct esp_schema_source *source; /* NULL: none; copied, what it points to is not */
     const char *id_path;
     const char *time_path;            /* NULL: the log's own timestamp is the event time */
     enum esp_time_unit time_unit;     /* NONE: the field's logical type tells */
@@ -156,11 +179,16 @@ void esp_decoder_free(struct esp_decoder *decoder);
 const struct esp_log_framer *esp_decoder_framer(struct esp_decoder *decoder);
 
 /*
- * Decodes records into headers, one each: headers[i] tells of records[i]; never fails, rejects.
+ * Decodes records into headers, one each: headers[i] tells of records[i]. A record never makes it
+ * fail: what cannot be used is rejected. A lookup of its schema may.
  * From the thread that reads; the decoder may gain writers.
+ *
+ * On failure no header may be used, and the same records can be given again.
+ * Errors: only where there is a source: ESP_ESCHEMA (the first schema that fits the topic lacks a
+ * feature: the line names field and id), ESP_ENOMEM, and what the source fails with.
  */
-void esp_decoder_headers(struct esp_decoder *decoder, const struct esp_record *records, size_t n,
-                         struct esp_header *headers);
+enum esp_status esp_decoder_headers(struct esp_decoder *decoder, const struct esp_record *records,
+                                    size_t n, struct esp_header *headers, struct esp_error *err);
 
 /* A writer by the index in a header. From any thread, for an index that was handed over. */
 const struct esp_writer *esp_decoder_writer(const struct esp_decoder *decoder, uint16_t index);

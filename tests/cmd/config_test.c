@@ -98,6 +98,30 @@ static const struct bad_row bad_rows[] = {
      "this schema"},
     {"idle lag over the skew", BASE "[join]\nskew = 1m\nidle_lag = 2m\n",
      "t.ini:7: [join] idle_lag = 2m: must be less than join.skew"},
+    {"a registry's setting without a registry", BASE "[schema]\nregistry_user = ann\n",
+     "t.ini:6: [schema] registry_user = ann: is given without a registry; write its address in "
+     "registry"},
+    {"an address of a registry that is none", BASE "[schema]\nregistry = ann:pw@host\n",
+     "t.ini:6: [schema] registry = ***@host: "},
+    {"a registry's password without a user",
+     BASE "[schema]\nregistry = http://r\nregistry_password = pw\n",
+     "t.ini:7: [schema] registry_password = ***: a password without a user; give registry_user"},
+    {"a registry's password twice",
+     BASE "[schema]\nregistry = http://ann:pw@r\nregistry_password = pw\n",
+     "t.ini:7: [schema] registry_password = ***: the address has a password too; keep one"},
+    {"a registry's user twice", BASE "[schema]\nregistry = http://ann@r\nregistry_user = bob\n",
+     "t.ini:7: [schema] registry_user = bob: the address names a user too; keep one of the two"},
+    {"a registry's password in a file that is missing",
+     BASE "[schema]\nregistry = http://ann@r\nregistry_password = @no-such-file\n",
+     "t.ini:7: [schema] registry_password = @no-such-file: no-such-file cannot be read: "},
+    {"a registry's password in a file that is empty",
+     BASE "[schema]\nregistry = http://ann@r\nregistry_password = @/dev/null\n",
+     "t.ini:7: [schema] registry_password = @/dev/null: the first line of /dev/null is empty"},
+    {"a registry's CA file that is missing",
+     BASE "[schema]\nregistry = https://r\nregistry_ca_file = no-such-file\n",
+     "t.ini:7: [schema] registry_ca_file = no-such-file: cannot be read: "},
+    {"a password without an equals sign", BASE "[schema]\nregistry_password hunter2\n",
+     "t.ini:6: registry_password: neither [section] nor key = value"},
 };
 
 static void test_bad(gconstpointer data)
@@ -183,9 +207,30 @@ static void test_an_override_without_a_dot(void)
     struct config config;
     GString *lines = g_string_new(NULL);
     g_assert_cmpint(load(&config, BASE, overrides, 1, lines), ==, ESP_ECONFIG);
-    g_assert_cmpstr(lines->str, ==, "-o click_window=24h: write section.key=value\n");
+    g_assert_cmpstr(lines->str, ==, "-o click_window: write section.key=value\n");
     g_string_free(lines, TRUE);
     config_release(&config);
+}
+
+static void test_registry(void)
+{
+    char *folder = test_folder_new(), *path = g_build_filename(folder, "password", NULL);
+    g_assert_true(g_file_set_contents(path, "open @sesame \r\nrest", -1, NULL));
+    char *text = g_strdup_printf("%s[schema]\nregistry = https://r:1/x/\nregistry_user = ann\n"
+                                 "registry_password = @%s\n",
+                                 BASE, path);
+    struct config config;
+    GString *lines = g_string_new(NULL);
+    g_assert_cmpint(load(&config, text, NULL, 0, lines), ==, ESP_OK);
+    g_assert_cmpstr(lines->str, ==, "");
+    g_assert_cmpstr(config.registry.url.base, ==, "https://r:1/x");
+    g_assert_cmpstr(config.registry.url.user, ==, "ann");
+    g_assert_cmpstr(config.registry.url.password, ==, "open @sesame ");
+    config_release(&config);
+    g_string_free(lines, TRUE);
+    g_free(text);
+    g_free(path);
+    test_folder_remove(folder);
 }
 
 int main(int argc, char **argv)
@@ -196,6 +241,7 @@ int main(int argc, char **argv)
         g_test_add_data_func(path, &bad_rows[i], test_bad);
         g_free(path);
     }
+    g_test_add_func("/config/a registry, with its password in a file", test_registry);
     g_test_add_func("/config/several problems are all reported", test_several_problems_at_once);
     g_test_add_func("/config/defaults are those of the manual", test_defaults);
     g_test_add_func("/config/overrides win and models keep their order", test_overrides_and_models);

@@ -59,7 +59,7 @@ static struct esp_header header_of(struct fixture *fixture, struct esp_bytes val
 {
     struct esp_record record = {.value = value, .log_time_us = ESP_TIME_NONE};
     struct esp_header header;
-    esp_decoder_headers(fixture->decoder, &record, 1, &header);
+    g_assert_cmpint(esp_decoder_headers(fixture->decoder, &record, 1, &header, NULL), ==, ESP_OK);
     return header;
 }
 

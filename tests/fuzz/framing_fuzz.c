@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t *copy = g_memdup2(data, size); /* of just this size, for the sanitizer */
     struct esp_record record = {.value = esp_bytes(copy + 1, size - 1), .offset = 3};
     struct esp_header header;
-    esp_decoder_headers(decoders[which], &record, 1, &header);
+    ESP_CHECK(0, esp_decoder_headers(decoders[which], &record, 1, &header, NULL) == ESP_OK);
     ESP_CHECK(9, header.reject < ESP_N_REJECTS && header.offset == 3);
     if (header.reject == ESP_REJECT_NONE)
         check_accepted(decoders[which], &header);

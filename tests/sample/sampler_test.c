@@ -273,7 +273,7 @@ static struct esp_sample sample_record(struct fields_fixture *fixture,
     esp_put_double(buf, weight, NULL);
     struct esp_record record = {.value = esp_buf_bytes(buf), .log_time_us = ESP_TIME_NONE};
     struct esp_header header;
-    esp_decoder_headers(fixture->decoder, &record, 1, &header);
+    g_assert_cmpint(esp_decoder_headers(fixture->decoder, &record, 1, &header, NULL), ==, ESP_OK);
     g_assert_cmpint(header.reject, ==, ESP_REJECT_NONE);
 
     struct esp_sample sample = {0};
