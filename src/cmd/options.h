@@ -90,6 +90,10 @@ struct options {
     const char *fault_folder;
     const char *state_folder;
 
+    const char *serve_listen;
+    int64_t serve_port; /* 0: nothing is served */
+    int64_t serve_stall_after_us;
+
     int64_t threads;
 };
 
