@@ -272,6 +272,9 @@ const struct esp_setting option_table[] = {
     RANGE("serve", "stall_after", SPAN, FIELD(serve_stall_after_us), "5m", 1e6, 86400e6,
           "`/healthz` turns to 503 when a thread of the run has not gone round its loop for this "
           "long without an excuse."),
+    ROW("serve", "dashboard", TEXT, FIELD(serve_dashboard), NULL,
+        "An HTML file that is served as `/dashboard`, read anew for each request: the place for a "
+        "page that another program writes."),
 
     RANGE("run", "threads", INT, FIELD(threads), "0", 0, 256,
           "Threads that compute a batch; reading and joining have one of their own. 0: one less "

@@ -93,6 +93,7 @@ struct options {
     const char *serve_listen;
     int64_t serve_port; /* 0: nothing is served */
     int64_t serve_stall_after_us;
+    const char *serve_dashboard; /* NULL: there is none */
 
     int64_t threads;
 };

@@ -7,9 +7,9 @@
 #include "cmd/figures.h"
 #include "cmd/metrics_page.h"
 #include "cmd/serving.h"
-#include "cmd/stop.h"
 #include "core/timespan.h"
 #include "core/version.h"
+#include "serve/file_page.h"
 #include "serve/html.h"
 
 static int64_t wall_us(void)
@@ -25,7 +25,7 @@ enum state { STARTING, READY, STOPPING };
 
 static enum state state_of(struct run *run, const struct run_view *view)
 {
-    if (atomic_load(&run->stop) || stop_asked() || view->has_ended)
+    if (atomic_load(&run->stop) || view->has_ended)
         return STOPPING;
     return view->ingest.is_ready ? READY : STARTING;
 }
@@ -155,7 +155,7 @@ static enum esp_status write_index(const struct train_pages *pages, const struct
         rows[FIXED_ROWS + i] = (struct esp_index_row){config->models[i].name, texts[i]};
     }
     return esp_html_index(out, "espalier train", rows, FIXED_ROWS + config->n_models, pages->pages,
-                          N_TRAIN_PAGES, err);
+                          pages->n_pages, err);
 }
 
 static enum esp_status render_index(void *context, struct esp_buf *out, unsigned *code,
@@ -192,12 +192,17 @@ enum esp_status train_pages_start(struct train_pages *pages, struct run *run, st
                 {"/healthz", text, "health: do the threads go on", render_health, pages},
                 {"/readyz", text, "readiness: is there input", render_readiness, pages},
             },
+        .n_pages = 4,
     };
+    const char *dashboard = run->config->options.serve_dashboard;
+    if (dashboard != NULL)
+        pages->pages[pages->n_pages++] = (struct esp_page){"/dashboard", ESP_HTML_TYPE, "dashboard",
+                                                           esp_file_page, (char *)dashboard};
     struct process_figures process;
     if (process_read(&process))
         pages->start_s = (double)wall_us() / (double)ESP_SECOND - process.up_seconds;
     struct esp_http *http = NULL;
-    enum esp_status status = serving_start(run->config, pages->pages, N_TRAIN_PAGES, &http, err);
+    enum esp_status status = serving_start(run->config, pages->pages, pages->n_pages, &http, err);
     atomic_store(&pages->http, http);
     return status;
 }

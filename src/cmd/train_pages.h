@@ -1,6 +1,6 @@
 /*
- * train_pages.h - what `espalier train` shows of itself over HTTP: /metrics, /healthz, /readyz, and
- * / for people.
+ * train_pages.h - what `espalier train` shows of itself over HTTP: /metrics, /healthz, /readyz, /
+ * for people, and /dashboard where serve.dashboard names its file.
  *
  * A page copies what it shows under the run's lock and writes it outside, so that no client holds
  * up a thread of the run.
@@ -11,13 +11,14 @@
 #include "cmd/run.h"
 #include "serve/http.h"
 
-enum { N_TRAIN_PAGES = 4 };
+enum { MAX_TRAIN_PAGES = 5 };
 
 struct train_pages {
-    struct run *run;                      /* borrowed */
-    struct esp_page pages[N_TRAIN_PAGES]; /* their context is this struct: it must not move */
-    double start_s;                       /* of the process, Unix seconds */
-    _Atomic(struct esp_http *) http;      /* NULL: nothing is served */
+    struct run *run;                        /* borrowed */
+    struct esp_page pages[MAX_TRAIN_PAGES]; /* their context is this struct: it must not move */
+    size_t n_pages;
+    double start_s;                  /* of the process, Unix seconds */
+    _Atomic(struct esp_http *) http; /* NULL: nothing is served */
 };
 
 /* Errors: as serving_start(). */

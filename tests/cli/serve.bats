@@ -227,8 +227,23 @@ docs_block() { # LINE
     run -0 get /
     mentions '<tr><th scope="row">state</th><td>ready</td></tr>'
     mentions '<a href="/metrics">'
+    answers /dashboard 404
     stop
     run -7 get /readyz
+}
+
+@test "a page that another program writes is served as it is now" {
+    mkdir -p data/{impressions,clicks,installs}/partition=0
+    follow -o serve.dashboard=page.html
+    wait_until answers /dashboard 404
+    local version
+    for version in first second; do
+        echo "<!DOCTYPE html><title>$version</title>" >page.html
+        run -0 get /dashboard
+        says "<!DOCTYPE html><title>$version</title>"
+    done
+    run -0 get /
+    mentions '<li><a href="/dashboard">dashboard</a></li>'
 }
 
 @test "a run over empty topics is ready once their ends are known" {
@@ -240,6 +255,7 @@ docs_block() { # LINE
 }
 
 @test "a run that waits for its broker is well and not ready" {
+    [[ $ESPALIER_BUILD != */tsan ]] || skip "ThreadSanitizer does not know librdkafka's threads"
     espalier train -o kafka.bootstrap.servers=127.0.0.1:1 --follow -o "serve.port=$port" \
         --config "$BATS_FILE_TMPDIR/config.ini" \
         -o "impressions.schema=$SOURCE/schemas/impression.avsc" \

@@ -45,7 +45,7 @@ static char *render(const char *path, unsigned *code)
     struct esp_error err = {0};
     *code = 200;
     esp_buf_init(&out, 1 << 20);
-    for (size_t i = 0; i < N_TRAIN_PAGES; i++) {
+    for (size_t i = 0; i < pages.n_pages; i++) {
         if (strcmp(pages.pages[i].path, path) == 0)
             pages.pages[i].render(pages.pages[i].context, &out, code, &err);
     }

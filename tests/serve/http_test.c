@@ -13,7 +13,11 @@
 
 #include "testkit.h"
 
-enum { DEADLINE_MS = 30000, BIG_BYTES = 4 << 20 };
+enum {
+    DEADLINE_MS = 30000,
+    BIG_BYTES = 1 << 20,
+    HUGE_BYTES = 32 << 20, /* more than the sockets between two programs hold */
+};
 
 /* ---- the pages ------------------------------------------------------------------------------- */
 
@@ -43,11 +47,12 @@ static enum esp_status render_failure(void *context, struct esp_buf *out, unsign
 static enum esp_status render_big(void *context, struct esp_buf *out, unsigned *code,
                                   struct esp_error *err)
 {
-    (void)context, (void)code;
-    enum esp_status status = esp_buf_reserve(out, BIG_BYTES, err);
+    const size_t *size = context;
+    (void)code;
+    enum esp_status status = esp_buf_reserve(out, *size, err);
     if (status == ESP_OK) {
-        memset(out->data, 'b', BIG_BYTES);
-        out->size = BIG_BYTES;
+        memset(out->data, 'b', *size);
+        out->size = *size;
     }
     return status;
 }
@@ -60,11 +65,13 @@ static enum esp_status render_nothing(void *context, struct esp_buf *out, unsign
 }
 
 static char hello[] = "hello\n";
+static size_t big_bytes = BIG_BYTES, huge_bytes = HUGE_BYTES;
 static const struct esp_page pages[] = {
     {"/", "text/plain", NULL, render_hello, hello},
     {"/ill", "text/plain", NULL, render_ill, NULL},
     {"/failure", "text/plain", NULL, render_failure, NULL},
-    {"/big", "text/plain", NULL, render_big, NULL},
+    {"/big", "text/plain", NULL, render_big, &big_bytes},
+    {"/huge", "text/plain", NULL, render_big, &huge_bytes},
     {"/nothing", "text/plain", NULL, render_nothing, NULL},
 };
 
@@ -338,17 +345,17 @@ static void test_many_at_once(void)
 
 static void test_stop(void)
 {
-    struct esp_http *http = start_with((struct esp_http_config){0});
+    struct esp_http *http = start_with((struct esp_http_config){.max_page_bytes = HUGE_BYTES});
     if (http == NULL)
         return;
     int idle = connect_to(http), reading = connect_to(http);
     GString *got = g_string_new(NULL);
-    send_text(reading, "GET /big" END);
+    send_text(reading, "GET /huge" END);
     receive(reading, got);
     esp_http_stop(http);
     while (receive(reading, got))
         continue;
-    g_assert_cmpuint(got->len, <, BIG_BYTES);
+    g_assert_cmpuint(got->len, <, HUGE_BYTES);
     close(idle);
     close(reading);
     g_string_free(got, TRUE);
@@ -373,13 +380,13 @@ static void test_page_limit(void)
 /* A client that asks for a page and does not read it holds its share, and no more than that. */
 static void test_unread_limit(void)
 {
-    struct esp_http *http =
-        start_with((struct esp_http_config){.max_unread_bytes = BIG_BYTES + 100});
+    struct esp_http *http = start_with((struct esp_http_config){
+        .max_page_bytes = HUGE_BYTES, .max_unread_bytes = HUGE_BYTES + 100});
     if (http == NULL)
         return;
     int reading = connect_to(http);
     GString *got = g_string_new(NULL);
-    send_text(reading, "GET /big" END);
+    send_text(reading, "GET /huge" END);
     receive(reading, got); /* it is under way, and far more than sockets hold */
     char *refused = ask(http, "GET /big" END);
     g_assert_true(g_str_has_prefix(refused, "HTTP/1.1 503 "));
@@ -388,7 +395,7 @@ static void test_unread_limit(void)
     assert_well(http); /* small pages have room */
     while (receive(reading, got))
         continue;
-    g_assert_cmpuint(strlen(body_of(got->str)), ==, BIG_BYTES);
+    g_assert_cmpuint(strlen(body_of(got->str)), ==, HUGE_BYTES);
     close(reading);
     g_string_free(got, TRUE);
     g_free(refused);
