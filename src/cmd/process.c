@@ -2,12 +2,35 @@
 #include "cmd/process.h"
 
 #include <dirent.h>
-#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Where the figures stand, counted from the third field, the state. */
+enum {
+    USER = 14 - 3,
+    SYSTEM = 15 - 3,
+    START = 22 - 3,
+    VIRTUAL_BYTES = 23 - 3,
+    RESIDENT_PAGES = 24 - 3,
+    N_FIELDS
+};
+
+/* The state is a letter and some are negative: they become what strtoull() makes of them. */
+static bool read_fields(const char *text, uint64_t fields[N_FIELDS])
+{
+    for (int i = 0; i < N_FIELDS; i++) {
+        text += strspn(text, " ");
+        if (*text == '\0')
+            return false;
+        fields[i] = strtoull(text, NULL, 10);
+        text += strcspn(text, " ");
+    }
+    return true;
+}
 
 static bool read_stat(struct process_figures *out)
 {
@@ -20,19 +43,17 @@ static bool read_stat(struct process_figures *out)
     line[n] = '\0';
     /* The second field is the program's name, which may hold anything; the last ) ends it. */
     const char *rest = strrchr(line, ')');
-    uint64_t user, system, start, bytes, pages;
-    if (rest == NULL || sscanf(rest + 1,
-                               " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
-                               " %*d %*d %*d %*d %*d %*d %" SCNu64 " %" SCNu64 " %" SCNu64,
-                               &user, &system, &start, &bytes, &pages) != 5)
+    uint64_t fields[N_FIELDS];
+    if (rest == NULL || !read_fields(rest + 1, fields))
         return false;
     double ticks = (double)sysconf(_SC_CLK_TCK);
     struct timespec boot;
     clock_gettime(CLOCK_BOOTTIME, &boot);
-    out->cpu_seconds = (double)(user + system) / ticks;
-    out->up_seconds = (double)boot.tv_sec + (double)boot.tv_nsec / 1e9 - (double)start / ticks;
-    out->virtual_bytes = bytes;
-    out->resident_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    out->cpu_seconds = (double)(fields[USER] + fields[SYSTEM]) / ticks;
+    out->up_seconds =
+        (double)boot.tv_sec + (double)boot.tv_nsec / 1e9 - (double)fields[START] / ticks;
+    out->virtual_bytes = fields[VIRTUAL_BYTES];
+    out->resident_bytes = fields[RESIDENT_PAGES] * (uint64_t)sysconf(_SC_PAGESIZE);
     return true;
 }
 

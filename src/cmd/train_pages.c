@@ -1,7 +1,8 @@
 /* train_pages.c - see train_pages.h. */
 #include "cmd/train_pages.h"
 
-#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "cmd/figures.h"
