@@ -11,6 +11,7 @@
 #include "cmd/figures.h"
 #include "cmd/inputs.h"
 #include "cmd/outputs.h"
+#include "cmd/serving.h"
 #include "core/logger.h"
 
 enum { PEEK_RECORDS = 1000 };
@@ -198,6 +199,16 @@ static void print_models(const struct config *config)
     }
 }
 
+static void print_serving(const struct config *config)
+{
+    const struct options *options = &config->options;
+    char url[ESP_HTTP_URL_SIZE];
+    printf("%-14s %s\n", "serves",
+           options->serve_port == 0
+               ? "nothing (serve.port = 0)"
+               : esp_http_url(options->serve_listen, (uint16_t)options->serve_port, url));
+}
+
 /* Outputs keep their records whatever their age: replays overwrite by key, retention is the
  * operator's word. */
 static enum esp_status check_outputs(const struct config *config, struct esp_log *log, bool create,
@@ -236,6 +247,8 @@ static enum esp_status check_all(struct config *config, struct inputs *inputs,
     enum esp_status status = load_configuration(config, &arguments->common, err);
     if (status != ESP_OK)
         return status;
+    if ((status = serving_check(config, err)) != ESP_OK)
+        return status;
     print_source(config);
     status = inputs_open(inputs, config, report_log_event, NULL, err);
     if (status == ESP_OK)
@@ -253,6 +266,8 @@ static enum esp_status check_all(struct config *config, struct inputs *inputs,
     print_models(config);
     size_t n_missing = 0;
     status = check_outputs(config, inputs->log, arguments->create_topics, &n_missing, err);
+    if (status == ESP_OK)
+        print_serving(config);
     if (status == ESP_OK && n_missing > 0)
         return esp_fail(err, ESP_ECONFIG, "%zu output topic%s missing", n_missing,
                         n_missing == 1 ? " is" : "s are");

@@ -17,6 +17,7 @@
 #include "cmd/learning.h"
 #include "cmd/stop.h"
 #include "cmd/summary.h"
+#include "cmd/train_pages.h"
 #include "core/logger.h"
 #include "model/product.h"
 
@@ -88,6 +89,7 @@ struct train {
     struct config config;
     struct inputs inputs;
     struct run run;
+    struct train_pages pages;
     struct esp_queue *full, *empty;
     struct esp_example_batch batches[BATCHES];
     struct outputs ingest_outputs, learning_outputs; /* one a thread */
@@ -97,6 +99,7 @@ struct train {
 
 static void train_release(struct train *train)
 {
+    train_pages_stop(&train->pages);
     ingest_release(&train->ingest);
     learning_release(&train->learning);
     outputs_release(&train->ingest_outputs);
@@ -226,6 +229,8 @@ static enum esp_status train_build(struct train *train, struct esp_error *err)
     if (status == ESP_OK)
         status = run_init(&train->run, &train->config, err);
     if (status == ESP_OK)
+        status = train_pages_start(&train->pages, &train->run, err);
+    if (status == ESP_OK)
         status = inputs_open(&train->inputs, &train->config, report_log_event, NULL, err);
     if (status == ESP_OK)
         status = new_queues(train, err);
@@ -275,7 +280,7 @@ static void run_threads(struct train *train, struct display *display)
 {
     struct run *run = &train->run;
     pthread_t ingest, learning;
-    run->n_running = 2;
+    run_threads_start(run, 2);
     if (pthread_create(&learning, NULL, learning_main, &train->learning) != 0) {
         run_fail(run, &(struct esp_error){ESP_ENOMEM, "cannot start a thread"});
         return;

@@ -102,11 +102,15 @@ void ingest_release(struct ingest *ingest)
 static void publish(struct ingest *ingest)
 {
     struct ingest_status *status = &ingest->status;
+    uint64_t n_read = 0;
+    size_t n_partitions = 0;
     status->bytes = status->damaged_files = status->skipped_bytes = 0;
     for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
         const struct input *input = &ingest->inputs->kinds[kind];
         esp_joiner_counters(ingest->joiner, (enum esp_event_kind)kind, &status->counters[kind]);
         status->n_partitions[kind] = input->n_partitions;
+        n_read += status->counters[kind].read;
+        n_partitions += input->n_partitions;
         for (size_t p = 0; p < input->n_partitions; p++) {
             struct esp_log_reader_stats stats;
             esp_log_reader_stats(input->readers[p], &stats);
@@ -119,6 +123,7 @@ static void publish(struct ingest *ingest)
     status->watermark_us = esp_joiner_watermark(ingest->joiner);
     status->n_idle = esp_intake_n_idle(ingest->intake);
     status->n_paused = esp_intake_n_paused(ingest->intake);
+    status->is_ready = n_read > 0 || esp_intake_n_reached(ingest->intake) == n_partitions;
     pthread_mutex_lock(&ingest->run->lock);
     ingest->run->ingest = *status;
     pthread_mutex_unlock(&ingest->run->lock);
@@ -147,6 +152,23 @@ static void publish_now_and_then(struct ingest *ingest, int64_t now_us)
 
 /* ---- labels to examples ---------------------------------------------------------------------- */
 
+/* The learning thread is waited for in two places: here the pulse says so. */
+static bool push_waiting(struct ingest *ingest, struct esp_example_batch *batch)
+{
+    run_waits(ingest->run, RUN_INGEST);
+    bool pushed = esp_queue_push(ingest->full, batch);
+    run_beat(ingest->run, RUN_INGEST);
+    return pushed;
+}
+
+static struct esp_example_batch *pop_waiting(struct ingest *ingest)
+{
+    run_waits(ingest->run, RUN_INGEST);
+    struct esp_example_batch *batch = esp_queue_pop(ingest->empty);
+    run_beat(ingest->run, RUN_INGEST);
+    return batch;
+}
+
 /* Gives the filled batch to the learning thread; waits while that is behind. */
 static bool hand_over(struct ingest *ingest)
 {
@@ -156,7 +178,7 @@ static bool hand_over(struct ingest *ingest)
     batch->watermark_us = esp_joiner_watermark(ingest->joiner);
     esp_example_batch_seal(batch);
     ingest->batch = NULL;
-    return esp_queue_push(ingest->full, batch);
+    return push_waiting(ingest, batch);
 }
 
 static void count_label(struct ingest *ingest, const struct esp_label *label,
@@ -180,7 +202,7 @@ static enum esp_status take_labels(struct ingest *ingest, size_t n, struct esp_e
         count_label(ingest, label, &sample);
         if (!sample.kept)
             continue;
-        if (ingest->batch == NULL && (ingest->batch = esp_queue_pop(ingest->empty)) == NULL)
+        if (ingest->batch == NULL && (ingest->batch = pop_waiting(ingest)) == NULL)
             return ESP_OK; /* closed: the run is stopping */
         enum esp_status status = esp_example_batch_add(
             ingest->batch, label, &sample, esp_decoder_writer(decoder, label->writer), err);
@@ -198,6 +220,7 @@ static enum esp_status drain(struct ingest *ingest, struct esp_error *err)
 {
     size_t n = LABELS_A_CALL;
     while (n == LABELS_A_CALL && !atomic_load(&ingest->run->stop)) {
+        run_beat(ingest->run, RUN_INGEST);
         enum esp_status status =
             esp_joiner_advance(ingest->joiner, ingest->labels, LABELS_A_CALL, &n, err);
         if (status == ESP_OK)
@@ -340,6 +363,7 @@ static enum esp_status read_all(struct ingest *ingest, struct esp_error *err)
         enum esp_event_kind kind;
         uint32_t partition;
         int64_t wait_us = 0, now_us = run_clock_us();
+        pulse_beat(&ingest->run->pulses[RUN_INGEST], now_us);
         publish_now_and_then(ingest, now_us);
         enum esp_status status = look_for_partitions(ingest, now_us, err);
         if (status != ESP_OK)
@@ -399,6 +423,7 @@ void *ingest_main(void *context)
     if (lost.status != ESP_OK)
         run_fail(ingest->run, &lost);
     esp_queue_close(ingest->full);
+    pulse_leave(&ingest->run->pulses[RUN_INGEST]);
     run_thread_ended(ingest->run);
     return NULL;
 }

@@ -150,9 +150,11 @@ static enum esp_status learn_part(struct learning *learning, const struct esp_ex
     if (n == 0)
         return ESP_OK;
     enum esp_status status = make_features(learning, batch, first, n, err);
-    for (size_t i = 0; status == ESP_OK && i < learning->run->config->n_models; i++)
+    for (size_t i = 0; status == ESP_OK && i < learning->run->config->n_models; i++) {
         status = esp_learner_take(learning->learners[i], batch->examples + first, n,
                                   &learning->rows, err);
+        run_beat(learning->run, RUN_LEARNING);
+    }
     return status == ESP_OK ? measuring_check(&learning->measuring, err) : status;
 }
 
@@ -198,10 +200,23 @@ static enum esp_status learn(struct learning *learning, const struct esp_example
     return status == ESP_OK ? write_examples(learning, batch, err) : status;
 }
 
+/* The next batch, or NULL at the end. In a lull what was learned last is published. */
+static struct esp_example_batch *next_batch(struct learning *learning)
+{
+    run_waits(learning->run, RUN_LEARNING);
+    struct esp_example_batch *batch = esp_queue_pop_within(learning->full, publish_every_us);
+    if (batch == NULL) {
+        publish(learning);
+        batch = esp_queue_pop(learning->full);
+    }
+    run_beat(learning->run, RUN_LEARNING);
+    return batch;
+}
+
 static enum esp_status learn_all(struct learning *learning, struct esp_error *err)
 {
     struct esp_example_batch *batch;
-    while ((batch = esp_queue_pop(learning->full)) != NULL) {
+    while ((batch = next_batch(learning)) != NULL) {
         enum esp_status status = learn(learning, batch, err);
         esp_example_batch_reset(batch);
         esp_queue_push(learning->empty, batch);
@@ -255,6 +270,7 @@ void *learning_main(void *context)
     if (status != ESP_OK || lost.status != ESP_OK)
         esp_queue_close(learning->full); /* whoever waits to hand over must not wait for ever */
     esp_queue_close(learning->empty);
+    pulse_leave(&learning->run->pulses[RUN_LEARNING]);
     run_thread_ended(learning->run);
     return NULL;
 }

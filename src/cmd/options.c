@@ -292,6 +292,18 @@ const struct esp_setting option_table[] = {
     ROW("output", "faults", TEXT, FIELD(fault_folder), ".",
         "The folder that gets the batch whose gradient was not finite."),
 
+    ROW("serve", "listen", TEXT, FIELD(serve_listen), "127.0.0.1",
+        "The address, IPv4 or IPv6, that metrics, health and a page for people are served on. "
+        "Whoever reaches it may read them: there is no password and no encryption."),
+    RANGE("serve", "port", INT, FIELD(serve_port), "0", 0, 65535,
+          "The port; 0: nothing is served."),
+    RANGE("serve", "stall_after", SPAN, FIELD(serve_stall_after_us), "5m", 1e6, 86400e6,
+          "`/healthz` turns to 503 when a thread of the run has not gone round its loop for this "
+          "long without an excuse."),
+    ROW("serve", "dashboard", TEXT, FIELD(serve_dashboard), NULL,
+        "An HTML file that is served as `/dashboard`, read anew for each request: the place for a "
+        "page that another program writes."),
+
     RANGE("run", "threads", INT, FIELD(threads), "0", 0, 256,
           "Threads that compute a batch; reading and joining have one of their own. 0: one less "
           "than the machine has cores. The results are the same for any number."),

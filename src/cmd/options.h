@@ -98,6 +98,11 @@ struct options {
     int64_t output_partitions;
     const char *fault_folder;
 
+    const char *serve_listen;
+    int64_t serve_port; /* 0: nothing is served */
+    int64_t serve_stall_after_us;
+    const char *serve_dashboard; /* NULL: there is none */
+
     int64_t threads;
 };
 

@@ -2,6 +2,7 @@
 #include "cmd/run.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "core/logger.h"
@@ -12,6 +13,8 @@ enum esp_status run_init(struct run *run, const struct config *config, struct es
     *run = (struct run){.config = config};
     run->ingest.watermark_us = ESP_TIME_NONE;
     atomic_init(&run->stop, false);
+    pulse_init(&run->pulses[RUN_INGEST], "ingest");
+    pulse_init(&run->pulses[RUN_LEARNING], "learning");
     pthread_mutex_init(&run->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -48,6 +51,13 @@ void run_fail(struct run *run, const struct esp_error *err)
     atomic_store(&run->stop, true);
 }
 
+void run_threads_start(struct run *run, int n)
+{
+    pthread_mutex_lock(&run->lock);
+    run->n_running = n;
+    pthread_mutex_unlock(&run->lock);
+}
+
 void run_thread_ended(struct run *run)
 {
     pthread_mutex_lock(&run->lock);
@@ -73,6 +83,39 @@ bool run_wait(struct run *run, int64_t timeout_us)
     bool ended = run->n_running == 0;
     pthread_mutex_unlock(&run->lock);
     return ended;
+}
+
+enum esp_status run_look(struct run *run, struct run_view *out, struct esp_error *err)
+{
+    size_t n_models = run->config->n_models;
+    struct esp_learner_report *models = calloc(n_models, sizeof *models);
+    *out = (struct run_view){.models = models};
+    if (models == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu models", n_models);
+    pthread_mutex_lock(&run->lock);
+    out->ingest = run->ingest;
+    out->examples = run->learn.examples;
+    out->examples_written = run->learn.examples_written;
+    memcpy(models, run->learn.models, n_models * sizeof *models);
+    out->has_ended = run->ingest.is_ready && run->n_running == 0;
+    pthread_mutex_unlock(&run->lock);
+    return ESP_OK;
+}
+
+void run_view_release(struct run_view *view)
+{
+    free(view->models);
+    *view = (struct run_view){0};
+}
+
+void run_beat(struct run *run, enum run_thread thread)
+{
+    pulse_beat(&run->pulses[thread], run_clock_us());
+}
+
+void run_waits(struct run *run, enum run_thread thread)
+{
+    pulse_wait(&run->pulses[thread]);
 }
 
 int64_t run_clock_us(void)

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "cmd/config.h"
+#include "cmd/pulse.h"
 #include "core/status.h"
 #include "join/joiner.h"
 #include "learn/learner.h"
@@ -35,6 +36,7 @@ struct ingest_status {
     uint64_t labels[3];                  /* by enum esp_stage */
     uint64_t kept, sampled_out, holdout; /* click-stage labels */
     size_t n_idle, n_paused;
+    bool is_ready; /* records were read, or every partition's end was confirmed */
 };
 
 /* What the learning thread last said of itself. */
@@ -44,9 +46,13 @@ struct learn_status {
     uint64_t examples_written;
 };
 
+/* Threads whose pulse is watched. */
+enum run_thread { RUN_INGEST, RUN_LEARNING, N_RUN_THREADS };
+
 struct run {
     const struct config *config;
     atomic_bool stop; /* somebody wants an end: leave at the next batch */
+    struct pulse pulses[N_RUN_THREADS];
 
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t ended; /* n_running became 0 */
@@ -63,11 +69,30 @@ void run_release(struct run *run);
 /* Notes the first failure, logs a later one, and asks everybody to stop. From any thread. */
 void run_fail(struct run *run, const struct esp_error *err);
 
+/* So many threads are about to start. */
+void run_threads_start(struct run *run, int n);
+
 /* A thread's last act. */
 void run_thread_ended(struct run *run);
 
 /* Waits until all threads have ended, at most timeout_us. True if they have. */
 bool run_wait(struct run *run, int64_t timeout_us);
+
+/* What is published, copied under the lock so that it can be written at leisure. */
+struct run_view {
+    struct ingest_status ingest;
+    struct esp_learner_report *models; /* (config->n_models), owned; { 0 } before the first */
+    uint64_t examples, examples_written;
+    bool has_ended; /* all threads have */
+};
+
+/* Errors: ESP_ENOMEM. */
+enum esp_status run_look(struct run *run, struct run_view *out, struct esp_error *err);
+void run_view_release(struct run_view *view);
+
+/* The pulse of one of the run's threads: see pulse.h. */
+void run_beat(struct run *run, enum run_thread thread);
+void run_waits(struct run *run, enum run_thread thread);
 
 /* Microseconds of the monotonic clock: for idleness and rates, never for what is learned. */
 int64_t run_clock_us(void);

@@ -35,6 +35,7 @@ struct source {
     uint32_t partition;
     bool has_ended, is_idle, is_paused;
     bool is_new;             /* was added to a running join, and has given no record yet */
+    bool has_reached;        /* its end, at some time */
     bool has_spoken;         /* has a watermark of its own */
     bool was_silent;         /* at its confirmed end, and the last read gave nothing */
     int64_t ready_us;        /* not before */
@@ -46,7 +47,7 @@ struct esp_intake {
     struct esp_intake_config config;
     struct esp_joiner *joiner; /* borrowed */
     struct source *sources;
-    size_t n_sources, n_idle, n_paused, n_ended;
+    size_t n_sources, n_idle, n_paused, n_ended, n_reached;
     size_t first[ESP_N_EVENT_KINDS];
     int64_t start_us; /* the smallest watermark that a partition began with; ESP_TIME_NONE: none */
 };
@@ -222,6 +223,10 @@ enum esp_status esp_intake_note(struct esp_intake *intake, enum esp_event_kind k
     int64_t own_us = esp_joiner_partition_watermark(intake->joiner, kind, partition);
     if (own_us != ESP_TIME_NONE && (intake->start_us == ESP_TIME_NONE))
         intake->start_us = own_us;
+    if (position != ESP_LOG_MORE && !source->has_reached) {
+        source->has_reached = true;
+        intake->n_reached++;
+    }
     if (position == ESP_LOG_ENDED)
         return source->has_ended ? ESP_OK : end_source(intake, source, err);
     if (n > 0) {
@@ -246,4 +251,9 @@ size_t esp_intake_n_idle(const struct esp_intake *intake)
 size_t esp_intake_n_paused(const struct esp_intake *intake)
 {
     return intake->n_paused;
+}
+
+size_t esp_intake_n_reached(const struct esp_intake *intake)
+{
+    return intake->n_reached;
 }

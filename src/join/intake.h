@@ -66,8 +66,10 @@ enum esp_status esp_intake_note(struct esp_intake *intake, enum esp_event_kind k
                                 uint32_t partition, size_t n, enum esp_log_position position,
                                 int64_t now_us, struct esp_error *err);
 
-/* How many partitions are idle or paused now; for counters. */
+/* How many partitions are idle or paused now, and of how many the log has confirmed the end at
+ * least once; for counters. */
 size_t esp_intake_n_idle(const struct esp_intake *intake);
 size_t esp_intake_n_paused(const struct esp_intake *intake);
+size_t esp_intake_n_reached(const struct esp_intake *intake);
 
 #endif

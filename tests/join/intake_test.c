@@ -152,6 +152,7 @@ static void test_empty_partitions(void)
         ;
     g_assert_cmpstr(world.reads->str, ==, "aaa");
     g_assert_cmpint(esp_joiner_watermark(world.joiner), ==, 1000); /* the empty are left out */
+    g_assert_cmpuint(esp_intake_n_reached(world.intake), ==, 3);
     world_release(&world);
 }
 
@@ -165,8 +166,11 @@ static void test_idle(void)
     world.fakes[0] = (struct fake){ESP_IMPRESSION, 0, a, a_arrive, 4, 0};
     world.fakes[1] = (struct fake){ESP_IMPRESSION, 1, b, b_arrive, 2, 0};
     world.fakes[2] = (struct fake){ESP_CLICK, 0, c, c_arrive, 2, 0};
+    g_assert_cmpuint(esp_intake_n_reached(world.intake), ==, 0);
     while (world.now_us < 29 * ESP_SECOND)
         step(&world);
+    /* Each was at its end once, b before it spoke again. */
+    g_assert_cmpuint(esp_intake_n_reached(world.intake), ==, 3);
     /* b spoke at 10 s; the others are silent, for less than 30 s. b, at 120, is paused. */
     g_assert_cmpuint(esp_intake_n_idle(world.intake), ==, 0);
     g_assert_cmpuint(esp_intake_n_paused(world.intake), ==, 1);
