@@ -200,7 +200,8 @@ static enum esp_status load_rows(struct esp_snapshot *snapshot, size_t t, uint64
 {
     char name[ESP_FILE_TENSOR_NAME_SIZE];
     snprintf(name, sizeof name, "embedding.%zu.rows", t);
-    const struct esp_file_tensor *any = esp_file_layout_find(&snapshot->head.layout, name), *rows = NULL;
+    const struct esp_file_tensor *any = esp_file_layout_find(&snapshot->head.layout, name),
+                                 *rows = NULL;
     bool is_half = any != NULL && any->dtype == ESP_DTYPE_BF16;
     enum esp_status status = find(snapshot, name, is_half ? ESP_DTYPE_BF16 : ESP_DTYPE_F32,
                                   UINT64_MAX, snapshot->network.width, &rows, err);
