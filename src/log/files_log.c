@@ -98,11 +98,22 @@ static enum esp_status files_create_topic(struct esp_log *log, const char *topic
     return status;
 }
 
+static enum esp_status files_topic_properties(struct esp_log *log, const char *topic,
+                                              struct esp_topic_property *properties, size_t n,
+                                              struct esp_error *err)
+{
+    (void)log, (void)topic, (void)err;
+    for (size_t i = 0; i < n; i++)
+        properties[i].value[0] = '\0';
+    return ESP_OK;
+}
+
 static const struct esp_log_ops files_ops = {
     .kind = "files",
     .free = files_free,
     .partitions = files_partitions,
     .create_topic = files_create_topic,
+    .topic_properties = files_topic_properties,
     .reader_new = esp_files_reader_new,
     .writer_new = esp_files_writer_new,
 };

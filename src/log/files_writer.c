@@ -292,12 +292,17 @@ static enum esp_status append_to(struct files_writer *writer, size_t index, stru
 
 static enum esp_status files_append(struct esp_log_writer *base, int32_t partition,
                                     struct esp_bytes key, struct esp_bytes value,
-                                    int64_t log_time_us, struct esp_error *err)
+                                    int64_t log_time_us, int64_t *offset, struct esp_error *err)
 {
     (void)log_time_us;
     struct files_writer *writer = (struct files_writer *)base;
     if (writer->failed.status != ESP_OK)
         return pass_on(writer, err);
+    if (value.data == NULL)
+        return esp_fail(err, ESP_EINVAL,
+                        "%s: a tombstone cannot be in a file, which is never "
+                        "compacted",
+                        writer->topic);
     if (value.size == 0 || value.size > ESP_BLOCK_MAX_BYTES)
         return esp_fail(err, ESP_EINVAL, "%s: a record of %zu bytes cannot be in a file",
                         writer->topic, value.size);
@@ -309,8 +314,11 @@ static enum esp_status files_append(struct esp_log_writer *base, int32_t partiti
     if (index >= writer->n_partitions)
         return esp_fail(err, ESP_EINVAL, "%s has %zu partitions, no partition %ld", writer->topic,
                         writer->n_partitions, (long)partition);
-    return append_to(writer, index, value, &writer->failed) == ESP_OK ? ESP_OK
-                                                                      : pass_on(writer, err);
+    if (append_to(writer, index, value, &writer->failed) != ESP_OK)
+        return pass_on(writer, err);
+    if (offset != NULL)
+        *offset = writer->partitions[index].next_offset - 1;
+    return ESP_OK;
 }
 
 static enum esp_status files_flush(struct esp_log_writer *base, int64_t timeout_us,
@@ -330,9 +338,17 @@ static enum esp_status files_flush(struct esp_log_writer *base, int64_t timeout_
     return ESP_OK;
 }
 
+static enum esp_status files_wait(struct esp_log_writer *base, int64_t timeout_us, bool *out_done,
+                                  struct esp_error *err)
+{
+    *out_done = true;
+    return files_flush(base, timeout_us, err);
+}
+
 static const struct esp_log_writer_ops writer_ops = {
     .free = files_writer_free,
     .append = files_append,
+    .wait = files_wait,
     .flush = files_flush,
 };
 

@@ -1,4 +1,4 @@
-/* kafka_admin.c - asks brokers for partitions and offsets; makes topics. */
+/* kafka_admin.c - asks brokers for partitions, offsets and properties; makes topics. */
 #include "log/kafka_log.h"
 
 enum { NAME_AGAIN_MS = 50 }; /* between looks for a topic that was just made */
@@ -146,4 +146,77 @@ enum esp_status esp_kafka_create_topic(struct esp_log *log, const char *topic, s
         status = request_topic(kafka->consumer, request, topic, err);
     rd_kafka_NewTopic_destroy(request);
     return status != ESP_OK ? status : wait_for_topic(kafka, topic, n_partitions, err);
+}
+
+static bool has_failed(const rd_kafka_ConfigResource_t *const *resources, size_t n,
+                       const char **reason)
+{
+    if (n == 1 && rd_kafka_ConfigResource_error(resources[0]) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return false;
+    *reason = n == 1 ? rd_kafka_ConfigResource_error_string(resources[0]) : NULL;
+    if (n == 1 && *reason == NULL)
+        *reason = rd_kafka_err2str(rd_kafka_ConfigResource_error(resources[0]));
+    return true;
+}
+
+static void take_properties(const rd_kafka_ConfigResource_t *resource,
+                            struct esp_topic_property *properties, size_t n)
+{
+    size_t n_entries = 0;
+    const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resource, &n_entries);
+    for (size_t i = 0; i < n; i++) {
+        properties[i].value[0] = '\0';
+        for (size_t j = 0; j < n_entries; j++) {
+            const char *value = rd_kafka_ConfigEntry_value(entries[j]);
+            if (value != NULL &&
+                strcmp(rd_kafka_ConfigEntry_name(entries[j]), properties[i].name) == 0)
+                snprintf(properties[i].value, sizeof properties[i].value, "%s", value);
+        }
+    }
+}
+
+static enum esp_status read_properties(rd_kafka_event_t *event, const char *topic,
+                                       struct esp_topic_property *properties, size_t n,
+                                       struct esp_error *err)
+{
+    if (event == NULL)
+        return esp_fail(err, ESP_EBROKER, "topic %s: its properties cannot be had: no answer",
+                        topic);
+    if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return esp_fail(err, ESP_EBROKER, "topic %s: its properties cannot be had: %s", topic,
+                        rd_kafka_event_error_string(event));
+    size_t n_resources = 0;
+    const char *reason = NULL;
+    const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(
+        rd_kafka_event_DescribeConfigs_result(event), &n_resources);
+    if (has_failed(resources, n_resources, &reason))
+        return esp_fail(err, ESP_ECONFIG, "topic %s: the broker does not tell its properties: %s",
+                        topic, reason == NULL ? "no answer" : reason);
+    take_properties(resources[0], properties, n);
+    return ESP_OK;
+}
+
+enum esp_status esp_kafka_topic_properties(struct esp_log *log, const char *topic,
+                                           struct esp_topic_property *properties, size_t n,
+                                           struct esp_error *err)
+{
+    char why[ESP_KAFKA_ERROR_SIZE];
+    rd_kafka_t *handle = ((struct esp_kafka_log *)log)->consumer;
+    rd_kafka_ConfigResource_t *resource =
+        rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+    if (resource == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a request");
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(handle, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
+    rd_kafka_AdminOptions_set_request_timeout(options, ESP_KAFKA_WAIT_MS, why, sizeof why);
+    rd_kafka_DescribeConfigs(handle, &resource, 1, options, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 2 * ESP_KAFKA_WAIT_MS);
+    enum esp_status status = read_properties(event, topic, properties, n, err);
+    if (event != NULL)
+        rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_ConfigResource_destroy(resource);
+    return status;
 }

@@ -300,6 +300,7 @@ static const struct esp_log_ops kafka_ops = {
     .free = kafka_free,
     .partitions = esp_kafka_partitions,
     .create_topic = esp_kafka_create_topic,
+    .topic_properties = esp_kafka_topic_properties,
     .reader_new = esp_kafka_reader_new,
     .writer_new = esp_kafka_writer_new,
 };

@@ -16,7 +16,12 @@
 #include "core/buf.h"
 #include "log/kafka_log.h"
 
-enum { CONFIRM_MS = 100 }; /* a wait for a broker's word on an end that was confirmed before */
+enum {
+    CONFIRM_MS = 100, /* a wait for a broker's word on an end that was confirmed before */
+    PASSING_MS =
+        5000, /* how long a fault that passes by itself is borne, and how often looked at */
+    ASK_AGAIN_MS = 50,
+};
 
 #define CONFIRM_EVERY (2 * ESP_SECOND) /* such a wait holds up the caller's other partitions */
 #define GONE_PATIENCE ESP_SECOND       /* for the number of partitions */
@@ -72,17 +77,43 @@ static void kafka_reader_free(struct esp_log_reader *base)
     free(reader);
 }
 
+/* What passes by itself while a topic is new or its leader changes. */
+static bool is_passing(rd_kafka_resp_err_t code)
+{
+    switch (code) {
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
+    case RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* As esp_kafka_query_offset(), again for a while where that may help. */
+static rd_kafka_resp_err_t query_patiently(const struct kafka_reader *reader, int64_t logical,
+                                           int64_t *out_offset)
+{
+    int64_t end_us = esp_log_now_us() + PASSING_MS * ESP_MS;
+    rd_kafka_resp_err_t code;
+    while (is_passing(code = esp_kafka_query_offset(reader->kafka, reader->topic, reader->partition,
+                                                    logical, ESP_KAFKA_WAIT_MS, out_offset)) &&
+           esp_log_now_us() < end_us)
+        rd_kafka_poll(reader->kafka->consumer, ASK_AGAIN_MS);
+    return code;
+}
+
 /* What the leader has: [low, high). */
 static rd_kafka_resp_err_t query_bounds(const struct kafka_reader *reader, int64_t *low,
                                         int64_t *high)
 {
-    rd_kafka_resp_err_t code =
-        esp_kafka_query_offset(reader->kafka, reader->topic, reader->partition,
-                               RD_KAFKA_OFFSET_BEGINNING, ESP_KAFKA_WAIT_MS, low);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return code;
-    return esp_kafka_query_offset(reader->kafka, reader->topic, reader->partition,
-                                  RD_KAFKA_OFFSET_END, ESP_KAFKA_WAIT_MS, high);
+    rd_kafka_resp_err_t code = query_patiently(reader, RD_KAFKA_OFFSET_BEGINNING, low);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? query_patiently(reader, RD_KAFKA_OFFSET_END, high)
+                                              : code;
 }
 
 /* The gap between what is wanted and what the broker has, for a person. */

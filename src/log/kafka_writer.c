@@ -2,7 +2,9 @@
  * kafka_writer.c - appends to a topic through the shared, idempotent producer.
  *
  * A message belongs to its writer until the library reports it as delivered or failed, which may
- * be after the writer was freed: a writer's memory is therefore kept until its log is freed.
+ * be after the writer was freed: a writer's memory is therefore kept until its log is freed. A
+ * message whose offset somebody waits for carries a note of where to put it; the writer's own note
+ * serves all others.
  * Reports are served by whichever writer polls, on whichever thread that is.
  */
 #include "log/kafka_log.h"
@@ -17,8 +19,17 @@ enum {
 #define ROOM_PATIENCE_US  ESP_SECOND       /* once an end is wanted: for room in a full queue, */
 #define FLUSH_PATIENCE_US (5 * ESP_SECOND) /* and for what is in it to be delivered */
 
+/* A message's opaque. */
+struct note {
+    struct esp_kafka_writer *writer;
+    int64_t *offset; /* the caller's, NULL: nobody asks; then the note is the writer's own */
+    struct note **link, *next; /* where it hangs in the writer's list; guarded by the log's lock */
+};
+
 struct esp_kafka_writer {
     struct esp_log_writer writer;
+    struct note plain;  /* of messages whose offset nobody asks for */
+    struct note *notes; /* of the others that are under way; guarded by the log's lock */
     struct esp_kafka_log *kafka;
     char *topic; /* owned */
     size_t n_partitions;
@@ -27,6 +38,7 @@ struct esp_kafka_writer {
     atomic_uint_fast64_t n_outstanding; /* appended, not yet delivered or failed */
     uint64_t n_given_up;                /* found no room while an end was wanted */
     atomic_bool has_failed;             /* `failed` is set and final */
+    bool is_freed;                 /* offsets have no place to go any more; guarded by the lock */
     struct esp_error failed;       /* the first failure; guarded by the log's lock until then */
     struct esp_kafka_writer *next; /* in the log's list */
 };
@@ -44,10 +56,46 @@ static void fail_writer(struct esp_kafka_writer *writer, rd_kafka_resp_err_t cod
     pthread_mutex_unlock(&writer->kafka->lock);
 }
 
+/* offset  of the message, -1: it was not delivered. */
+static void end_note(struct note *note, int64_t offset)
+{
+    struct esp_kafka_writer *writer = note->writer;
+    if (note == &writer->plain)
+        return;
+    pthread_mutex_lock(&writer->kafka->lock);
+    if (!writer->is_freed)
+        *note->offset = offset;
+    *note->link = note->next;
+    if (note->next != NULL)
+        note->next->link = note->link;
+    pthread_mutex_unlock(&writer->kafka->lock);
+    free(note);
+}
+
+static enum esp_status begin_note(struct esp_kafka_writer *writer, int64_t *offset,
+                                  struct note **out, struct esp_error *err)
+{
+    *out = &writer->plain;
+    if (offset == NULL)
+        return ESP_OK;
+    struct note *note = malloc(sizeof *note);
+    if (note == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a record");
+    pthread_mutex_lock(&writer->kafka->lock);
+    *note = (struct note){writer, offset, &writer->notes, writer->notes};
+    if (note->next != NULL)
+        note->next->link = &note->next;
+    writer->notes = note;
+    pthread_mutex_unlock(&writer->kafka->lock);
+    *out = note;
+    return ESP_OK;
+}
+
 void esp_kafka_delivered(rd_kafka_t *producer, const rd_kafka_message_t *message, void *opaque)
 {
     (void)producer, (void)opaque;
-    struct esp_kafka_writer *writer = message->_private;
+    struct note *note = message->_private;
+    struct esp_kafka_writer *writer = note->writer;
     if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
         /* The broker judges whole batches, so that a small record may be among the refused. */
         char why[ESP_KAFKA_ERROR_SIZE];
@@ -59,6 +107,7 @@ void esp_kafka_delivered(rd_kafka_t *producer, const rd_kafka_message_t *message
     } else if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         fail_writer(writer, message->err, rd_kafka_err2str(message->err));
     }
+    end_note(note, message->err == RD_KAFKA_RESP_ERR_NO_ERROR ? message->offset : -1);
     atomic_fetch_sub(&writer->n_outstanding, 1);
 }
 
@@ -72,7 +121,10 @@ static enum esp_status check_failed(struct esp_kafka_writer *writer, struct esp_
 /* Its memory stays with the log: messages that are under way point to it. */
 static void kafka_writer_free(struct esp_log_writer *base)
 {
-    (void)base;
+    struct esp_kafka_writer *writer = (struct esp_kafka_writer *)base;
+    pthread_mutex_lock(&writer->kafka->lock);
+    writer->is_freed = true;
+    pthread_mutex_unlock(&writer->kafka->lock);
 }
 
 void esp_kafka_writers_free(struct esp_kafka_log *kafka)
@@ -80,16 +132,21 @@ void esp_kafka_writers_free(struct esp_kafka_log *kafka)
     while (kafka->writers != NULL) {
         struct esp_kafka_writer *writer = kafka->writers;
         kafka->writers = writer->next;
+        while (writer->notes != NULL) { /* of messages that the library never reported */
+            struct note *note = writer->notes;
+            writer->notes = note->next;
+            free(note);
+        }
         free(writer->topic);
         free(writer);
     }
 }
 
 /* One attempt. RD_KAFKA_RESP_ERR__QUEUE_FULL: try again. */
-static rd_kafka_resp_err_t produce(struct esp_kafka_writer *writer, int32_t partition,
-                                   struct esp_bytes key, struct esp_bytes value,
-                                   int64_t log_time_us)
+static rd_kafka_resp_err_t produce(struct note *note, int32_t partition, struct esp_bytes key,
+                                   struct esp_bytes value, int64_t log_time_us)
 {
+    struct esp_kafka_writer *writer = note->writer;
     rd_kafka_vu_t parts[] = {
         {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = writer->topic},
         {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = partition},
@@ -98,7 +155,7 @@ static rd_kafka_resp_err_t produce(struct esp_kafka_writer *writer, int32_t part
          .u.mem = {(void *)(uintptr_t)key.data, key.data == NULL ? 0 : key.size}},
         {.vtype = RD_KAFKA_VTYPE_VALUE,
          .u.mem = {(void *)(uintptr_t)value.data, value.data == NULL ? 0 : value.size}},
-        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = writer},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = note},
         {.vtype = RD_KAFKA_VTYPE_TIMESTAMP,
          .u.i64 = log_time_us == ESP_TIME_NONE ? 0 /* now */ : log_time_us / ESP_MS},
     };
@@ -120,14 +177,15 @@ static rd_kafka_resp_err_t produce(struct esp_kafka_writer *writer, int32_t part
 }
 
 /* Appends; waits for room. RD_KAFKA_RESP_ERR__QUEUE_FULL: an end is wanted, and there is none. */
-static rd_kafka_resp_err_t produce_or_give_up(struct esp_kafka_writer *writer, int32_t partition,
+static rd_kafka_resp_err_t produce_or_give_up(struct note *note, int32_t partition,
                                               struct esp_bytes key, struct esp_bytes value,
                                               int64_t log_time_us)
 {
+    struct esp_kafka_writer *writer = note->writer;
     struct esp_kafka_log *kafka = writer->kafka;
     int64_t give_up_us = INT64_MAX;
     for (;;) {
-        rd_kafka_resp_err_t code = produce(writer, partition, key, value, log_time_us);
+        rd_kafka_resp_err_t code = produce(note, partition, key, value, log_time_us);
         if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
             return code;
         int64_t now_us = esp_log_now_us();
@@ -145,7 +203,7 @@ static rd_kafka_resp_err_t produce_or_give_up(struct esp_kafka_writer *writer, i
 
 static enum esp_status kafka_append(struct esp_log_writer *base, int32_t partition,
                                     struct esp_bytes key, struct esp_bytes value,
-                                    int64_t log_time_us, struct esp_error *err)
+                                    int64_t log_time_us, int64_t *offset, struct esp_error *err)
 {
     struct esp_kafka_writer *writer = (struct esp_kafka_writer *)base;
     enum esp_status status = check_failed(writer, err);
@@ -154,16 +212,20 @@ static enum esp_status kafka_append(struct esp_log_writer *base, int32_t partiti
     if (partition >= 0 && (size_t)partition >= writer->n_partitions)
         return esp_fail(err, ESP_EINVAL, "%s has %zu partitions, no partition %ld", writer->topic,
                         writer->n_partitions, (long)partition);
+    struct note *note;
+    if ((status = begin_note(writer, offset, &note, err)) != ESP_OK)
+        return status;
     int32_t target = partition;
     if (partition == ESP_PARTITION_BY_KEY && key.size > 0)
         target = RD_KAFKA_PARTITION_UA; /* the library's murmur2_random */
     else if (partition == ESP_PARTITION_BY_KEY)
         target = (int32_t)(writer->next_round_robin++ % writer->n_partitions);
     atomic_fetch_add(&writer->n_outstanding, 1);
-    rd_kafka_resp_err_t code = produce_or_give_up(writer, target, key, value, log_time_us);
+    rd_kafka_resp_err_t code = produce_or_give_up(note, target, key, value, log_time_us);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         atomic_fetch_sub(&writer->n_outstanding, 1);
         writer->n_given_up += code == RD_KAFKA_RESP_ERR__QUEUE_FULL;
+        end_note(note, -1);
         return check_failed(writer, err);
     }
     if (++writer->n_unpolled >= POLL_EVERY) {
@@ -173,17 +235,17 @@ static enum esp_status kafka_append(struct esp_log_writer *base, int32_t partiti
     return ESP_OK;
 }
 
-static enum esp_status kafka_flush(struct esp_log_writer *base, int64_t timeout_us,
-                                   struct esp_error *err)
+/* Serves deliveries until all are acknowledged or the time is over; returns how many are not.
+ * *hurried  may be NULL; an end is wanted, so that it waited for less than it was told */
+static uint64_t serve_deliveries(struct esp_kafka_writer *writer, int64_t timeout_us, bool *hurried)
 {
-    struct esp_kafka_writer *writer = (struct esp_kafka_writer *)base;
     int64_t end_us = esp_log_now_us() + (timeout_us < FOREVER_US ? timeout_us : FOREVER_US);
-    bool is_hurried = false;
     rd_kafka_poll(writer->kafka->producer, 0);
     while (atomic_load(&writer->n_outstanding) > 0) {
         int64_t left_us = end_us - esp_log_now_us();
-        if (!is_hurried && left_us > FLUSH_PATIENCE_US && esp_log_stops(&writer->kafka->log)) {
-            is_hurried = true;
+        if (hurried != NULL && !*hurried && left_us > FLUSH_PATIENCE_US &&
+            esp_log_stops(&writer->kafka->log)) {
+            *hurried = true;
             end_us += FLUSH_PATIENCE_US - left_us;
             left_us = FLUSH_PATIENCE_US;
         }
@@ -193,14 +255,37 @@ static enum esp_status kafka_flush(struct esp_log_writer *base, int64_t timeout_
         rd_kafka_flush(writer->kafka->producer,
                        left_us < FLUSH_STEP_MS * ESP_MS ? esp_kafka_ms(left_us) : FLUSH_STEP_MS);
     }
+    return atomic_load(&writer->n_outstanding);
+}
+
+static enum esp_status fail_unacknowledged(struct esp_kafka_writer *writer, uint64_t n,
+                                           bool is_hurried, struct esp_error *err)
+{
+    return esp_fail(err, ESP_EBROKER, "%s: %llu records were not acknowledged in time%s",
+                    writer->topic, (unsigned long long)n,
+                    is_hurried ? ": the run was stopped while no broker took them" : "");
+}
+
+static enum esp_status kafka_wait(struct esp_log_writer *base, int64_t timeout_us, bool *out_done,
+                                  struct esp_error *err)
+{
+    struct esp_kafka_writer *writer = (struct esp_kafka_writer *)base;
+    *out_done = serve_deliveries(writer, timeout_us, NULL) == 0;
     enum esp_status status = check_failed(writer, err);
-    uint64_t n_left = atomic_load(&writer->n_outstanding) + writer->n_given_up;
+    if (status == ESP_OK && writer->n_given_up > 0)
+        status = fail_unacknowledged(writer, writer->n_given_up, true, err);
+    return status;
+}
+
+static enum esp_status kafka_flush(struct esp_log_writer *base, int64_t timeout_us,
+                                   struct esp_error *err)
+{
+    struct esp_kafka_writer *writer = (struct esp_kafka_writer *)base;
+    bool is_hurried = false;
+    uint64_t n_left = serve_deliveries(writer, timeout_us, &is_hurried) + writer->n_given_up;
+    enum esp_status status = check_failed(writer, err);
     if (status == ESP_OK && n_left > 0)
-        status = esp_fail(err, ESP_EBROKER, "%s: %llu records were not acknowledged in time%s",
-                          writer->topic, (unsigned long long)n_left,
-                          is_hurried || writer->n_given_up > 0
-                              ? ": the run was stopped while no broker took them"
-                              : "");
+        status = fail_unacknowledged(writer, n_left, is_hurried || writer->n_given_up > 0, err);
     writer->n_given_up = 0;
     return status;
 }
@@ -208,6 +293,7 @@ static enum esp_status kafka_flush(struct esp_log_writer *base, int64_t timeout_
 static const struct esp_log_writer_ops writer_ops = {
     .free = kafka_writer_free,
     .append = kafka_append,
+    .wait = kafka_wait,
     .flush = kafka_flush,
 };
 
@@ -232,6 +318,7 @@ enum esp_status esp_kafka_writer_new(struct esp_log *log,
         return esp_fail(err, ESP_ENOMEM, "out of memory for a writer");
     }
     writer->writer.ops = &writer_ops;
+    writer->plain.writer = writer;
     writer->kafka = kafka;
     writer->topic = topic;
     writer->n_partitions = n_partitions;

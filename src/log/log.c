@@ -86,6 +86,14 @@ enum esp_status esp_log_create_topic(struct esp_log *log, const char *topic, siz
     return log->ops->create_topic(log, topic, n_partitions, config, err);
 }
 
+enum esp_status esp_log_topic_properties(struct esp_log *log, const char *topic,
+                                         struct esp_topic_property *properties, size_t n,
+                                         struct esp_error *err)
+{
+    enum esp_status status = check_topic(topic, err);
+    return status != ESP_OK ? status : log->ops->topic_properties(log, topic, properties, n, err);
+}
+
 enum esp_status esp_log_reader_new(struct esp_log *log, const char *topic, size_t partition,
                                    int64_t offset, bool follow, const struct esp_log_framer *framer,
                                    struct esp_log_reader **out, struct esp_error *err)
@@ -145,7 +153,22 @@ enum esp_status esp_log_append(struct esp_log_writer *writer, int32_t partition,
                                struct esp_bytes key, struct esp_bytes value, int64_t log_time_us,
                                struct esp_error *err)
 {
-    return writer->ops->append(writer, partition, key, value, log_time_us, err);
+    return writer->ops->append(writer, partition, key, value, log_time_us, NULL, err);
+}
+
+enum esp_status esp_log_append_tracked(struct esp_log_writer *writer, int32_t partition,
+                                       struct esp_bytes key, struct esp_bytes value,
+                                       int64_t log_time_us, int64_t *offset, struct esp_error *err)
+{
+    *offset = -1;
+    return writer->ops->append(writer, partition, key, value, log_time_us, offset, err);
+}
+
+enum esp_status esp_log_wait(struct esp_log_writer *writer, int64_t timeout_us, bool *out_done,
+                             struct esp_error *err)
+{
+    *out_done = false;
+    return writer->ops->wait(writer, timeout_us, out_done, err);
 }
 
 enum esp_status esp_log_flush(struct esp_log_writer *writer, int64_t timeout_us,

@@ -116,6 +116,20 @@ enum esp_status esp_log_partitions(struct esp_log *log, const char *topic, int64
 enum esp_status esp_log_create_topic(struct esp_log *log, const char *topic, size_t n_partitions,
                                      const char *const *config, struct esp_error *err);
 
+/* One property of a topic: "cleanup.policy", "segment.bytes". */
+struct esp_topic_property {
+    const char *name;
+    char value[128]; /* "": the topic has no such property */
+};
+
+/*
+ * Asks for properties of a topic that exists. files: a folder has none, so every value is "".
+ * On failure no value has changed. Errors: ESP_EBROKER, ESP_ECONFIG (the broker refuses to tell).
+ */
+enum esp_status esp_log_topic_properties(struct esp_log *log, const char *topic,
+                                         struct esp_topic_property *properties, size_t n,
+                                         struct esp_error *err);
+
 /* Where to begin. ESP_OFFSET_EARLIEST is the first record that the log still has. */
 #define ESP_OFFSET_EARLIEST INT64_C(-2)
 
@@ -191,18 +205,36 @@ enum { ESP_PARTITION_BY_KEY = -1 };
  *
  * partition   or ESP_PARTITION_BY_KEY: as Java's producer chooses (murmur2_random: murmur2 of the
  *             key, & 0x7fffffff, mod the number of partitions; an empty key round robin)
- * value       kafka: framed already; files: the bare Avro record
+ * value       kafka: framed already, data NULL for a tombstone; files: the bare Avro record
  * log_time_us kafka: the record's timestamp, ESP_TIME_NONE: now; files: not kept
  * Blocks while the output queue is full: that slows the input, and nothing is dropped. Only where
  * esp_log_set_stop() wants an end and no room comes within a second, the record is given up, and
  * so are those after it that find none: they are counted, and the next flush fails with their
  * number.
  * Errors: ESP_EIO, ESP_EBROKER (a delivery failed for good, of this record or of an earlier one),
- *         ESP_EDATA (likewise, for its size: a restart mends nothing).
+ *         ESP_EDATA (likewise, for its size: a restart mends nothing), ESP_EINVAL (a tombstone
+ *         cannot be in a file; no such partition).
  */
 enum esp_status esp_log_append(struct esp_log_writer *writer, int32_t partition,
                                struct esp_bytes key, struct esp_bytes value, int64_t log_time_us,
                                struct esp_error *err);
+
+/*
+ * As esp_log_append(), and tells where the record went.
+ *
+ * offset  set to -1 now, and to the record's offset in its partition before a flush or wait that
+ *         covers it succeeds; must stay valid until then, or until the writer is freed
+ */
+enum esp_status esp_log_append_tracked(struct esp_log_writer *writer, int32_t partition,
+                                       struct esp_bytes key, struct esp_bytes value,
+                                       int64_t log_time_us, int64_t *offset, struct esp_error *err);
+
+/*
+ * As esp_log_flush(), but time that has run out is no failure: *out_done says whether everything
+ * appended is acknowledged. For callers that look at something else meanwhile.
+ */
+enum esp_status esp_log_wait(struct esp_log_writer *writer, int64_t timeout_us, bool *out_done,
+                             struct esp_error *err);
 
 /* Returns when everything appended is acknowledged (kafka) or written and fsynced as whole blocks
  * (files). Errors: ESP_EIO, ESP_EBROKER (also when timeout_us passed, or some seconds of it once an

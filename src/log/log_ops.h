@@ -17,6 +17,9 @@ struct esp_log_ops {
                                   size_t *out_n, struct esp_error *err);
     enum esp_status (*create_topic)(struct esp_log *log, const char *topic, size_t n_partitions,
                                     const char *const *config, struct esp_error *err);
+    enum esp_status (*topic_properties)(struct esp_log *log, const char *topic,
+                                        struct esp_topic_property *properties, size_t n,
+                                        struct esp_error *err);
     enum esp_status (*reader_new)(struct esp_log *log, const char *topic, size_t partition,
                                   int64_t offset, bool follow, const struct esp_log_framer *framer,
                                   struct esp_log_reader **out, struct esp_error *err);
@@ -49,7 +52,9 @@ struct esp_log_writer_ops {
     void (*free)(struct esp_log_writer *writer);
     enum esp_status (*append)(struct esp_log_writer *writer, int32_t partition,
                               struct esp_bytes key, struct esp_bytes value, int64_t log_time_us,
-                              struct esp_error *err);
+                              int64_t *offset /* may be NULL */, struct esp_error *err);
+    enum esp_status (*wait)(struct esp_log_writer *writer, int64_t timeout_us, bool *out_done,
+                            struct esp_error *err);
     enum esp_status (*flush)(struct esp_log_writer *writer, int64_t timeout_us,
                              struct esp_error *err);
 };

@@ -116,6 +116,31 @@ static void test_reopen_torn(struct scene *scene, gconstpointer codec)
     g_free(path);
 }
 
+/* Offsets are known at once; a tombstone has no place in a container. */
+static void test_tracked(struct scene *scene, gconstpointer codec)
+{
+    (void)codec;
+    struct esp_log_writer *writer = test_writer_open(scene->log, "t", 2, 0);
+    uint8_t bytes[32];
+    size_t size = test_record(bytes, sizeof bytes, "tracked", 7);
+    int64_t offset = 0;
+    struct esp_error err = {0};
+    append_numbered(writer, 1, 0, 5);
+    g_assert_cmpint(esp_log_append_tracked(writer, 1, esp_bytes(NULL, 0), esp_bytes(bytes, size),
+                                           ESP_TIME_NONE, &offset, &err),
+                    ==, ESP_OK);
+    g_assert_cmpint(offset, ==, 5);
+    g_assert_cmpint(
+        esp_log_append(writer, 1, esp_bytes_of("key"), esp_bytes(NULL, 0), ESP_TIME_NONE, &err), ==,
+        ESP_EINVAL);
+    g_assert_nonnull(strstr(err.text, "a tombstone cannot be in a file"));
+    flush(writer); /* the writer is as good as before */
+    esp_log_writer_free(writer);
+    struct esp_topic_property property = {"cleanup.policy", "?"};
+    g_assert_cmpint(esp_log_topic_properties(scene->log, "t", &property, 1, NULL), ==, ESP_OK);
+    g_assert_cmpstr(property.value, ==, "");
+}
+
 static void test_unflushed(struct scene *scene, gconstpointer codec)
 {
     (void)codec;
@@ -283,6 +308,7 @@ int main(int argc, char **argv)
         {"/writer/the same records are the same bytes, snappy", "snappy", test_same_bytes},
         {"/writer/keys choose the partition", "null", test_by_key},
         {"/writer/arguments that cannot be right", "null", test_arguments},
+        {"/writer/offsets are known, tombstones refused", "null", test_tracked},
         {"/writer/topics are folders", "null", test_topics},
         {"/writer/a disk that is full leaves whole blocks", "null", test_full_disk},
     };
