@@ -15,6 +15,7 @@
 #include "cmd/display.h"
 #include "cmd/ingest.h"
 #include "cmd/learning.h"
+#include "cmd/publishing.h"
 #include "cmd/stop.h"
 #include "cmd/summary.h"
 #include "cmd/train_pages.h"
@@ -94,6 +95,7 @@ struct train {
     struct esp_example_batch batches[BATCHES];
     struct outputs ingest_outputs, learning_outputs; /* one a thread */
     struct learning learning;
+    struct publishing publishing;
     struct ingest ingest;
 };
 
@@ -101,6 +103,7 @@ static void train_release(struct train *train)
 {
     train_pages_stop(&train->pages);
     ingest_release(&train->ingest);
+    publishing_end(&train->publishing);
     learning_release(&train->learning);
     outputs_release(&train->ingest_outputs);
     outputs_release(&train->learning_outputs);
@@ -248,6 +251,8 @@ static enum esp_status train_build(struct train *train, struct esp_error *err)
         status = look_at_inputs(train, err);
     if (status == ESP_OK)
         status = wait_for_broker(train, check_outputs, err);
+    if (status == ESP_OK)
+        status = publishing_start(&train->publishing, &train->run, &train->learning.snapshots, err);
     if (status != ESP_OK)
         return status;
     struct ingest_config ingest = {
@@ -311,6 +316,7 @@ static int train_run(struct train *train)
     struct display display;
     display_init(&display, &train->run, train->arguments->follow);
     run_threads(train, &display);
+    publishing_end(&train->publishing);
     display_end(&display);
     display_write(&display, stdout);
     struct esp_error err = train->run.failure;

@@ -74,7 +74,7 @@ struct esp_learner_config config_learner(const struct config *config, size_t i);
  * Identifies what model i learns: 16 hex digits, a hash of every option that changes a weight. Two
  * configurations with one run write the same snapshots from the same events.
  */
-enum { CONFIG_RUN_SIZE = 17 };
+enum { CONFIG_RUN_SIZE = ESP_RUN_SIZE };
 enum esp_status config_run(const struct config *config, size_t i, char out[CONFIG_RUN_SIZE],
                            struct esp_error *err);
 

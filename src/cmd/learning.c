@@ -92,8 +92,13 @@ static void publish(struct learning *learning)
 {
     struct run *run = learning->run;
     pthread_mutex_lock(&run->lock);
-    for (size_t i = 0; i < run->config->n_models; i++)
+    for (size_t i = 0; i < run->config->n_models; i++) {
         esp_learner_report(learning->learners[i], &run->learn.models[i]);
+        snapshots_report(&learning->snapshots, i, &run->learn.snapshots[i]);
+    }
+    if (learning->measuring.drift != NULL)
+        esp_drift_usage(learning->measuring.drift, &run->learn.drift);
+    run->learn.drift_records = learning->measuring.n_records;
     run->learn.examples = learning->status.examples;
     run->learn.examples_written = learning->status.examples_written;
     pthread_mutex_unlock(&run->lock);

@@ -243,6 +243,11 @@ const struct esp_setting option_table[] = {
     RANGE("snapshot", "every", SPAN, FIELD(snapshot_every_us), "1h", 0, 90.0 * 86400e6,
           "A snapshot of every model's weights is taken at each multiple of this in event time; it "
           "holds what was due before. 0: none, and no drift either."),
+    ROW("snapshot", "topic", TEXT, FIELD(snapshot_topic), "espalier.snapshots",
+        "The compacted topic that snapshots are published to, or the folder below `files.root`, "
+        "where each is a file."),
+    RANGE("snapshot", "keep", INT, FIELD(snapshot_keep), "3", 2, 1000,
+          "How many snapshots of a model stay there; older ones are retired."),
     CHOICE("snapshot", "rows", FIELD(snapshot_rows), "f32", "f32|bf16",
            "The type of embedding rows in snapshots. bf16 is half as large, and NumPy cannot read "
            "it; drift then measures the rounded weights."),

@@ -84,6 +84,8 @@ struct options {
 
     int64_t snapshot_every_us; /* 0: none */
     int snapshot_rows;         /* 0: f32, 1: bf16 */
+    const char *snapshot_topic;
+    int64_t snapshot_keep;
 
     bool drift_enabled;
     const char *drift_topic;

@@ -268,9 +268,12 @@ static void flush_writer(struct esp_log_writer *writer, struct esp_error *sum)
     struct esp_error one = {0};
     if (writer == NULL || esp_log_flush(writer, flush_patience_us, &one) == ESP_OK)
         return;
-    size_t n = strlen(sum->text);
-    snprintf(sum->text + n, sizeof sum->text - n, "%s%s", n > 0 ? "; " : "", one.text);
-    sum->status = sum->status == ESP_OK ? one.status : sum->status;
+    struct esp_error before = *sum;
+    *sum = (struct esp_error){0};
+    if (before.status == ESP_OK)
+        esp_fail(sum, one.status, "%s", one.text);
+    else
+        esp_fail(sum, before.status, "%s; %s", before.text, one.text);
 }
 
 enum esp_status outputs_flush(struct outputs *outputs, struct esp_error *err)

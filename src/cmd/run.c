@@ -22,7 +22,8 @@ enum esp_status run_init(struct run *run, const struct config *config, struct es
     pthread_cond_init(&run->ended, &monotonic);
     pthread_condattr_destroy(&monotonic);
     run->learn.models = calloc(config->n_models, sizeof *run->learn.models);
-    if (run->learn.models == NULL) {
+    run->learn.snapshots = calloc(config->n_models, sizeof *run->learn.snapshots);
+    if (run->learn.models == NULL || run->learn.snapshots == NULL) {
         run_release(run);
         return esp_fail(err, ESP_ENOMEM, "out of memory for %zu models", config->n_models);
     }
@@ -34,6 +35,7 @@ void run_release(struct run *run)
     if (run->config == NULL)
         return;
     free(run->learn.models);
+    free(run->learn.snapshots);
     pthread_cond_destroy(&run->ended);
     pthread_mutex_destroy(&run->lock);
     run->config = NULL;

@@ -5,6 +5,8 @@
  *     ingest thread                      learning thread
  *     read, decode, join, sample  -->    features, learners, examples    (esp_queue of batches)
  *                                  <--   (the emptied batches)
+ *                                        | snapshots
+ *     publishing thread: chunks, manifest  <--   (publishing.h)
  *     main thread: signals, display, summary
  *
  * The ingest thread owns readers, decoders, joiner and the outputs of what is turned away; the
@@ -22,6 +24,7 @@
 #include "cmd/config.h"
 #include "cmd/pulse.h"
 #include "core/status.h"
+#include "drift/drift.h"
 #include "join/joiner.h"
 #include "learn/learner.h"
 
@@ -39,9 +42,23 @@ struct ingest_status {
     bool is_ready; /* records were read, or every partition's end was confirmed */
 };
 
-/* What the learning thread last said of itself. */
+/* A model's snapshots. */
+struct snapshot_status {
+    char run[CONFIG_RUN_SIZE];
+    uint64_t n_taken, n_bytes;
+    int64_t newest_us; /* boundary; ESP_TIME_NONE: none yet */
+    uint64_t n_published;
+    uint64_t n_outdated; /* not published: newer ones would have retired it at once */
+    uint64_t n_refused; /* for their content, or a place that cannot be written to; each was said */
+    uint64_t n_given_up; /* because the run was told to stop */
+};
+
+/* What the learning thread, and for publishing its own, last said of itself. */
 struct learn_status {
     struct esp_learner_report *models; /* (config->n_models) */
+    struct snapshot_status *snapshots; /* (config->n_models) */
+    struct esp_drift_usage drift;      /* 0 where it is off */
+    uint64_t drift_records;            /* written */
     uint64_t examples;                 /* handed over, all stages */
     uint64_t examples_written;
 };

@@ -285,3 +285,12 @@ void snapshots_forget(struct snapshots *snapshots, int64_t first_window)
         model->n = n_kept;
     }
 }
+
+void snapshots_report(const struct snapshots *snapshots, size_t m, struct snapshot_status *out)
+{
+    const struct model_snapshots *model = &snapshots->models[m];
+    memcpy(out->run, model->run, sizeof out->run);
+    out->n_taken = model->n_taken;
+    out->n_bytes = model->n_bytes;
+    out->newest_us = model->newest_us;
+}

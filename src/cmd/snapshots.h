@@ -10,6 +10,7 @@
 #define ESP_CMD_SNAPSHOTS_H
 
 #include "cmd/config.h"
+#include "cmd/run.h"
 #include "learn/learner.h"
 #include "snapshot/snapshot.h"
 
@@ -74,6 +75,9 @@ enum esp_status snapshots_note_writer(struct snapshots *snapshots, const struct 
 /* Opens the snapshot that stands for a boundary; *out NULL: there is none. For drift's config. */
 enum esp_status snapshots_open(void *snapshots, size_t model, int64_t boundary_us,
                                struct esp_snapshot **out, struct esp_error *err);
+
+/* Fills what is known here of a model's snapshots; the rest stays. */
+void snapshots_report(const struct snapshots *snapshots, size_t model, struct snapshot_status *out);
 
 /* Removes the files that windows from first_window on do not need. */
 void snapshots_forget(struct snapshots *snapshots, int64_t first_window);

@@ -142,7 +142,33 @@ static json_t *windows_json(const struct esp_learner *learner,
     return all;
 }
 
-static json_t *model_json(const struct esp_learner *learner, bool *ok)
+static json_t *snapshots_json(const struct snapshot_status *snapshots, bool *ok)
+{
+    json_t *all = json_object();
+    put(all, "run", json_string(snapshots->run), ok);
+    put_count(all, "taken", snapshots->n_taken, ok);
+    put_count(all, "bytes", snapshots->n_bytes, ok);
+    put_time(all, "newest_boundary", snapshots->newest_us, ok);
+    put_count(all, "published", snapshots->n_published, ok);
+    put_count(all, "outdated", snapshots->n_outdated, ok);
+    put_count(all, "refused", snapshots->n_refused, ok);
+    put_count(all, "given_up", snapshots->n_given_up, ok);
+    return all;
+}
+
+static json_t *drift_json(const struct learn_status *learn, bool *ok)
+{
+    json_t *all = json_object();
+    put_count(all, "records", learn->drift_records, ok);
+    put_count(all, "examples_scored", learn->drift.scored, ok);
+    put_count(all, "examples_thinned_out", learn->drift.thinned, ok);
+    put_count(all, "windows_waiting", learn->drift.windows, ok);
+    put_count(all, "examples_waiting", learn->drift.examples, ok);
+    return all;
+}
+
+static json_t *model_json(const struct esp_learner *learner,
+                          const struct snapshot_status *snapshots, bool *ok)
 {
     struct esp_learner_report report;
     esp_learner_report(learner, &report);
@@ -164,6 +190,7 @@ static json_t *model_json(const struct esp_learner *learner, bool *ok)
     put_count(model, "rows_evicted", report.rows_evicted, ok);
     put_count(model, "table_bytes", report.table_bytes, ok);
     put_count(model, "predictions_waiting", report.waiting, ok);
+    put(model, "snapshots", snapshots_json(snapshots, ok), ok);
     put(model, "windows", windows_json(learner, &report, ok), ok);
     return model;
 }
@@ -190,9 +217,12 @@ static json_t *summary_json(const struct run *run, const struct inputs *inputs,
     put_count(root, "damaged_files", ingest->damaged_files, ok);
     put_count(root, "skipped_bytes", ingest->skipped_bytes, ok);
     for (size_t i = 0; i < run->config->n_models; i++) {
-        if (json_array_append_new(models, model_json(learning->learners[i], ok)) != 0)
+        if (json_array_append_new(
+                models, model_json(learning->learners[i], &run->learn.snapshots[i], ok)) != 0)
             *ok = false;
     }
+    if (run->config->has_drift)
+        put(root, "drift", drift_json(&run->learn, ok), ok);
     put(root, "models", models, ok);
     return root;
 }

@@ -1,0 +1,306 @@
+/* publishing.c - see publishing.h. */
+#include "cmd/publishing.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd/command.h"
+#include "cmd/inputs.h"
+#include "core/hash.h"
+#include "core/logger.h"
+
+static const int64_t retry_every_us = ESP_SECOND;
+static const int64_t say_every_us = ESP_MINUTE;
+static const int64_t stop_patience_us = 10 * ESP_SECOND; /* of a run that is told to stop */
+
+static struct publication *new_publication(size_t model, int64_t number, const char *path)
+{
+    size_t size = strlen(path) + sizeof ".publish";
+    struct publication *publication = malloc(sizeof *publication + size);
+    if (publication == NULL)
+        return NULL;
+    publication->model = model;
+    publication->number = number;
+    snprintf(publication->path, size, "%s.publish", path);
+    return publication;
+}
+
+/* ---- one file -------------------------------------------------------------------------------- */
+
+/* The run was told to stop a while ago. */
+static bool has_lost_patience(void *context)
+{
+    struct publishing *publishing = context;
+    if (!atomic_load(&publishing->run->stop))
+        return false;
+    int64_t now_us = run_clock_us();
+    if (publishing->stop_us == 0)
+        publishing->stop_us = now_us;
+    return now_us - publishing->stop_us > stop_patience_us;
+}
+
+static int64_t wall_clock_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * ESP_SECOND + now.tv_nsec / 1000;
+}
+
+/* A broker that is away is no failure: it is mentioned once a minute, and tried again. */
+static void wait_for_broker(struct publishing *publishing, const struct esp_error *why)
+{
+    int64_t now_us = run_clock_us();
+    if (publishing->said_us == 0 || now_us - publishing->said_us >= say_every_us) {
+        esp_log(ESP_WARN, "a snapshot is not published yet; trying again", "why", why->text, NULL);
+        publishing->said_us = now_us;
+    }
+    struct timespec pause = {.tv_sec = retry_every_us / ESP_SECOND};
+    nanosleep(&pause, NULL);
+}
+
+static enum esp_status open_publisher(struct publishing *publishing, struct esp_error *err)
+{
+    struct esp_publisher_config config = {
+        .log = publishing->log,
+        .place = publishing->place,
+        .keep = (size_t)publishing->run->config->options.snapshot_keep,
+        .patience = {.stop = has_lost_patience, .context = publishing},
+    };
+    return esp_publisher_new(&config, &publishing->publisher, err);
+}
+
+/* Until it is published, refused for its content, or the run is told to stop. */
+static enum esp_status publish_or_retry(struct publishing *publishing,
+                                        const struct esp_publication *what,
+                                        enum esp_publish_result *out, struct esp_error *err)
+{
+    *out = ESP_PUBLISH_STOPPED;
+    for (;;) {
+        struct esp_error why = {0};
+        enum esp_status status = ESP_OK;
+        if (publishing->publisher == NULL)
+            status = open_publisher(publishing, &why);
+        if (status == ESP_OK)
+            status = esp_publisher_publish(publishing->publisher, what, out, &why);
+        if (status == ESP_OK)
+            return ESP_OK;
+        if (status != ESP_EBROKER)
+            return esp_fail(err, status, "%s", why.text);
+        if (has_lost_patience(publishing))
+            return ESP_OK;
+        wait_for_broker(publishing, &why);
+    }
+}
+
+static void note_result(struct publishing *publishing, const struct publication *publication,
+                        enum esp_status status, enum esp_publish_result result,
+                        const struct esp_error *err)
+{
+    struct run *run = publishing->run;
+    struct snapshot_status *counts = &run->learn.snapshots[publication->model];
+    pthread_mutex_lock(&run->lock);
+    if (status != ESP_OK)
+        counts->n_refused++;
+    else if (result == ESP_PUBLISH_STOPPED)
+        counts->n_given_up++;
+    else if (result == ESP_PUBLISH_OUTDATED)
+        counts->n_outdated++;
+    else
+        counts->n_published++;
+    pthread_mutex_unlock(&run->lock);
+    const char *model = run->config->models[publication->model].name;
+    char number[24];
+    snprintf(number, sizeof number, "%" PRId64, publication->number);
+    if (status != ESP_OK)
+        esp_log(ESP_ERROR, "a snapshot is not published", "model", model, "snapshot", number, "why",
+                err->text, NULL);
+    else if (result == ESP_PUBLISH_STOPPED)
+        esp_log(ESP_WARN, "a snapshot is not published: the run was told to stop", "model", model,
+                "snapshot", number, NULL);
+}
+
+/* XXH3 of the whole file. */
+static enum esp_status hash_file(const char *path, uint64_t size, uint64_t *out,
+                                 struct esp_error *err)
+{
+    FILE *file = fopen(path, "rb");
+    int fd = file == NULL ? -1 : fileno(file);
+    void *memory = fd < 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    enum esp_status status = ESP_OK;
+    if (memory == MAP_FAILED) {
+        status = esp_fail(err, ESP_EIO, "%s: cannot be read: %s", path, strerror(errno));
+    } else {
+        *out = esp_hash(esp_bytes(memory, size));
+        munmap(memory, size);
+    }
+    if (file != NULL)
+        fclose(file);
+    return status;
+}
+
+static void publish_one(struct publishing *publishing, const struct publication *publication)
+{
+    struct esp_error err = {0};
+    struct esp_snapshot_info info = {.manifest_json = NULL};
+    enum esp_publish_result result = ESP_PUBLISH_STOPPED;
+    enum esp_status status = esp_snapshot_peek(publication->path, &info, &err);
+    uint64_t checksum = 0;
+    if (status == ESP_OK)
+        status = hash_file(publication->path, info.size, &checksum, &err);
+    if (status == ESP_OK) {
+        struct esp_publication what = {
+            .path = publication->path,
+            .id = {.number = info.number},
+            .boundary_us = info.boundary_us,
+            .created_us = wall_clock_us(),
+            .size = info.size,
+            .checksum = checksum,
+            .manifest_json = info.manifest_json,
+        };
+        snprintf(what.id.run, sizeof what.id.run, "%s", info.run);
+        snprintf(what.id.model, sizeof what.id.model, "%s", info.model);
+        status = publish_or_retry(publishing, &what, &result, &err);
+    }
+    note_result(publishing, publication, status, result, &err);
+    esp_snapshot_info_release(&info);
+}
+
+/* ---- what waits ------------------------------------------------------------------------------ */
+
+static void forget(struct publication *publication)
+{
+    unlink(publication->path);
+    free(publication);
+}
+
+/* Takes what the queue holds; waits for one only if nothing waits here. False: there is no more. */
+static bool gather(struct publishing *publishing)
+{
+    struct publication *next = publishing->n_waiting == 0
+                                   ? esp_queue_pop(publishing->queue)
+                                   : esp_queue_pop_within(publishing->queue, 0);
+    while (next != NULL) {
+        publishing->waiting[publishing->n_waiting++] = next;
+        next = publishing->n_waiting < MOST_GATHERED ? esp_queue_pop_within(publishing->queue, 0)
+                                                     : NULL;
+    }
+    return publishing->n_waiting > 0;
+}
+
+static size_t count_newer(const struct publishing *publishing, size_t i)
+{
+    size_t n = 0;
+    for (size_t k = i + 1; k < publishing->n_waiting; k++)
+        n += publishing->waiting[k]->model == publishing->waiting[i]->model;
+    return n;
+}
+
+/* Drops what would be retired as soon as what waits behind it is published: a run that goes through
+ * history takes snapshots faster than anybody needs them. */
+static void drop_outdated(struct publishing *publishing)
+{
+    struct run *run = publishing->run;
+    size_t keep = (size_t)run->config->options.snapshot_keep, n_kept = 0;
+    for (size_t i = 0; i < publishing->n_waiting; i++) {
+        struct publication *publication = publishing->waiting[i];
+        if (count_newer(publishing, i) < keep) {
+            publishing->waiting[n_kept++] = publication;
+            continue;
+        }
+        pthread_mutex_lock(&run->lock);
+        run->learn.snapshots[publication->model].n_outdated++;
+        pthread_mutex_unlock(&run->lock);
+        forget(publication);
+    }
+    publishing->n_waiting = n_kept;
+}
+
+static void *publishing_main(void *context)
+{
+    struct publishing *publishing = context;
+    while (gather(publishing)) {
+        drop_outdated(publishing);
+        struct publication *oldest = publishing->waiting[0];
+        publishing->n_waiting--;
+        memmove(publishing->waiting, publishing->waiting + 1,
+                publishing->n_waiting * sizeof *publishing->waiting);
+        publish_one(publishing, oldest);
+        forget(oldest);
+    }
+    return NULL;
+}
+
+/* ---- the thread ------------------------------------------------------------------------------ */
+
+static enum esp_status find_place(struct publishing *publishing, struct esp_error *err)
+{
+    const struct config *config = publishing->run->config;
+    const char *root = config->options.files_root, *topic = config->options.snapshot_topic;
+    int n = root == NULL ? asprintf(&publishing->place, "%s", topic)
+                         : asprintf(&publishing->place, "%s/%s", root, topic);
+    if (n < 0) {
+        publishing->place = NULL;
+        return esp_fail(err, ESP_ENOMEM, "out of memory");
+    }
+    return root == NULL ? inputs_open_log(config, report_log_event, NULL, &publishing->log, err)
+                        : ESP_OK;
+}
+
+enum esp_status publishing_start(struct publishing *publishing, struct run *run,
+                                 struct snapshots *snapshots, struct esp_error *err)
+{
+    *publishing = (struct publishing){.run = run, .snapshots = snapshots};
+    if (run->config->options.snapshot_every_us == 0)
+        return ESP_OK;
+    enum esp_status status = find_place(publishing, err);
+    if (status == ESP_OK && publishing->log == NULL)
+        status = open_publisher(publishing, err);
+    if (status == ESP_OK)
+        status = esp_queue_new(MOST_QUEUED, &publishing->queue, err);
+    if (status != ESP_OK)
+        return status;
+    if (pthread_create(&publishing->thread, NULL, publishing_main, publishing) != 0)
+        return esp_fail(err, ESP_ENOMEM, "cannot start a thread");
+    publishing->is_running = true;
+    snapshots->taker = publishing_take;
+    snapshots->taker_context = publishing;
+    return ESP_OK;
+}
+
+enum esp_status publishing_take(void *context, size_t model, int64_t number, const char *path,
+                                struct esp_error *err)
+{
+    struct publishing *publishing = context;
+    struct publication *publication = new_publication(model, number, path);
+    if (publication == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory");
+    if (link(path, publication->path) != 0 && errno != EEXIST) {
+        enum esp_status status =
+            esp_fail(err, ESP_EIO, "%s: cannot be linked: %s", publication->path, strerror(errno));
+        free(publication);
+        return status;
+    }
+    esp_queue_push(publishing->queue, publication);
+    return ESP_OK;
+}
+
+void publishing_end(struct publishing *publishing)
+{
+    if (publishing->is_running) {
+        esp_queue_close(publishing->queue);
+        pthread_join(publishing->thread, NULL);
+    }
+    if (publishing->snapshots != NULL)
+        publishing->snapshots->taker = NULL;
+    esp_publisher_free(publishing->publisher);
+    esp_queue_free(publishing->queue);
+    esp_log_free(publishing->log);
+    free(publishing->place);
+    *publishing = (struct publishing){.run = NULL};
+}

@@ -1,0 +1,60 @@
+/*
+ * publishing.h - the thread that makes finished snapshots known: on the topic, or in the folder
+ * that stands for it.
+ *
+ *     learning thread: a snapshot's file --> queue --> publishing thread: chunks, manifest, retire
+ *
+ * Learning waits only where MOST_QUEUED files stand in the queue. Where as many newer ones wait as
+ * the place keeps, an older one is not published any more. A broker that is away is tried again
+ * until it is there or the run is told to stop. What cannot be published for its
+ * content (a number that is live with other bytes) is said and counted, and the run goes on.
+ */
+#ifndef ESP_CMD_PUBLISHING_H
+#define ESP_CMD_PUBLISHING_H
+
+#include "cmd/run.h"
+#include "cmd/snapshots.h"
+#include "core/queue.h"
+#include "snapshot/publisher.h"
+
+enum {
+    MOST_QUEUED = 8,    /* files that learning may be ahead */
+    MOST_GATHERED = 64, /* that the thread looks at together */
+};
+
+/* A file to publish: a second name of the snapshot's, so that the ladder may remove its own. */
+struct publication {
+    size_t model;
+    int64_t number;
+    char path[]; /* NUL-terminated */
+};
+
+struct publishing {
+    struct run *run;     /* borrowed */
+    struct esp_log *log; /* of its own; NULL: files */
+    char *place;         /* the topic or the folder */
+    struct esp_publisher *publisher;
+    struct esp_queue *queue;     /* of struct publication; NULL: off */
+    struct snapshots *snapshots; /* borrowed: whose runs */
+    pthread_t thread;
+    bool is_running;
+    struct publication *waiting[MOST_GATHERED]; /* (n_waiting) the thread's, in label order */
+    size_t n_waiting;
+    int64_t said_us; /* monotonic; when a broker that is away was last mentioned */
+    int64_t stop_us; /* monotonic; when the wish to stop was first seen; 0: it was not */
+};
+
+/* Opens the place and starts the thread; does nothing where there are no snapshots.
+ * Errors: as esp_publisher_new(), ESP_ENOMEM. */
+enum esp_status publishing_start(struct publishing *publishing, struct run *run,
+                                 struct snapshots *snapshots, struct esp_error *err);
+
+/* A snapshots' taker: hands a file over. From the learning thread. */
+enum esp_status publishing_take(void *publishing, size_t model, int64_t number, const char *path,
+                                struct esp_error *err);
+
+/* No more files come: waits until what was handed over is published, or given up because the run
+ * was told to stop. { 0 } is fine. */
+void publishing_end(struct publishing *publishing);
+
+#endif
