@@ -245,6 +245,7 @@ static json_t *page_entry_json(const struct esp_drift_report *report,
     json_t *object = entry_json(report, entry, ok), *ages = json_array();
     size_t n_windows = entry->windows.n < PAGE_WINDOWS ? entry->windows.n : PAGE_WINDOWS;
     put(object, "label", json_string(drift_label(report, entry, text)), ok);
+    put(object, "drift_decimals", json_integer(drift_difference_decimals(entry)), ok);
     put(object, "basis", json_string(drift_basis(entry, text)), ok);
     for (size_t age = 0; age < entry->n_ages; age++)
         append(ages, seconds_json(entry->series[age].age_us), ok);

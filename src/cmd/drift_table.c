@@ -55,7 +55,7 @@ static enum esp_status print_curve(const struct esp_drift_report *report,
         grid_add(&grid, drift_age_text(point->age_us, text));
         add_interval(&grid, &figures->log_loss, decimals);
         add_value(&grid, &figures->normalised_entropy, 4);
-        add_interval(&grid, &point->pool.drift_loss, decimals);
+        add_interval(&grid, &point->pool.drift_loss, drift_difference_decimals(entry));
         add_interval(&grid, &figures->calibration, 3);
         add_value(&grid, &figures->roc_auc, 4);
         add_value(&grid, &figures->pr_auc, 4);
@@ -97,7 +97,7 @@ static enum esp_status print_side_by_side(const struct esp_drift_report *report,
                                           struct esp_error *err)
 {
     static const char *const head[] = {
-        "model", "set-up",      "windows",  "examples", "positive",         "log loss",
+        "model", "set-up",      "windows",  "examples", "positives",        "log loss",
         "NE",    "calibration", "ROC AUC*", "PR AUC*",  "progressive loss", NULL};
     size_t n = 0;
     for (size_t e = 0; e < report->n_entries; e++)
@@ -133,7 +133,7 @@ static void add_production(struct grid *grid, const struct esp_drift_report *rep
     add_count(grid, pool->with_production.n);
     grid_add(grid, share);
     add_count(grid, pool->n_clipped);
-    add_interval(grid, &pool->production_loss, drift_decimals(&pool->figures.log_loss));
+    add_interval(grid, &pool->production_loss, drift_difference_decimals(entry));
 }
 
 static enum esp_status print_production(const struct esp_drift_report *report,
@@ -161,17 +161,21 @@ static enum esp_status print_production(const struct esp_drift_report *report,
 /* ---- by time --------------------------------------------------------------------------------- */
 
 static void add_period(struct grid *grid, const struct esp_drift_entry *entry,
-                       const struct esp_drift_period *period, size_t age, int decimals)
+                       const struct esp_drift_period *period, bool by_day, size_t age, int decimals)
 {
     static const struct esp_figure none;
     char text[ESP_TIME_TEXT_SIZE];
-    grid_add(grid, esp_time_format(period->start_us, text));
+    esp_time_format(period->start_us, text);
+    if (by_day)
+        text[sizeof "2026-01-05" - 1] = '\0';
+    grid_add(grid, text);
     add_count(grid, period->fresh.figures.examples);
     add_count(grid, period->fresh.figures.positives);
     add_interval(grid, &period->fresh.figures.log_loss, decimals);
     add_value(grid, &period->fresh.figures.normalised_entropy, 4);
     add_value(grid, &period->fresh.figures.calibration, 3);
-    add_interval(grid, age < entry->n_ages ? &period->drift_loss[age] : &none, decimals);
+    add_interval(grid, age < entry->n_ages ? &period->drift_loss[age] : &none,
+                 drift_difference_decimals(entry));
     add_interval(grid, &period->progressive.figures.log_loss, decimals);
 }
 
@@ -189,7 +193,7 @@ static enum esp_status print_periods(const struct esp_drift_report *report,
                  drift_age_text(telling->age_us, text));
     const char *const head[] = {by_day ? "day (UTC)" : "window from",
                                 "examples",
-                                "positive",
+                                "positives",
                                 "log loss",
                                 "NE",
                                 "calibration",
@@ -204,7 +208,7 @@ static enum esp_status print_periods(const struct esp_drift_report *report,
     if (!scale.defined)
         scale = entry->progressive.figures.log_loss;
     for (size_t i = 0; i < periods->n; i++)
-        add_period(&grid, entry, &periods->periods[i], age, drift_decimals(&scale));
+        add_period(&grid, entry, &periods->periods[i], by_day, age, drift_decimals(&scale));
     return grid_print(&grid, out, err);
 }
 

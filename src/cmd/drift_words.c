@@ -7,6 +7,8 @@
 #include "cmd/figures.h"
 #include "core/timespan.h"
 
+enum { MOST_DECIMALS = 8 };
+
 const char *const drift_explanation[] = {
     "Drift loss is the loss of a model that stopped learning some time ago, less the loss of the "
     "same model up to date, on the same impressions: what it costs not to retrain.",
@@ -73,6 +75,19 @@ int drift_decimals(const struct esp_figure *loss)
     return size >= 0.1 || size == 0 ? 4 : size >= 0.01 ? 5 : size >= 0.001 ? 6 : 7;
 }
 
+int drift_difference_decimals(const struct esp_drift_entry *entry)
+{
+    const struct esp_drift_point *point = esp_drift_telling_point(&entry->curve);
+    const struct esp_figure *figure = point != NULL ? &point->pool.drift_loss : NULL;
+    const struct esp_figure *loss = &entry->common.figures.log_loss;
+    int least = drift_decimals(loss->defined ? loss : &entry->progressive.figures.log_loss);
+    if (figure == NULL || !figure->has_interval || figure->high <= figure->low)
+        return least;
+    int wanted = (int)ceil(-log10((figure->high - figure->low) / 2)) + 1;
+    wanted = wanted < MOST_DECIMALS ? wanted : MOST_DECIMALS;
+    return wanted > least ? wanted : least;
+}
+
 const char *drift_value_text(const struct esp_figure *figure, int decimals,
                              char text[DRIFT_TEXT_SIZE])
 {
@@ -93,36 +108,41 @@ const char *drift_interval_text(const struct esp_figure *figure, int decimals,
     return text;
 }
 
-/* "A model 24 h old loses 0.0021 nats (0.0012 to 0.0030) on clicks, ..." */
+/* "0.0021 nats (0.0012 to 0.0030)" */
+static void put_amount(const struct esp_figure *figure, int decimals, char *text, size_t size)
+{
+    int n = snprintf(text, size, "%.*f nats", decimals, figure->value);
+    if (figure->has_interval)
+        snprintf(text + n, size - (size_t)n, " (%.*f to %.*f)", decimals, figure->low, decimals,
+                 figure->high);
+}
+
+/* "A model 24 h old loses 0.0021 nats (0.0012 to 0.0030) on clicks, 1.1 % of ..." */
 static void conclude(const struct esp_drift_entry *entry, const struct esp_drift_point *point,
                      char text[DRIFT_TEXT_SIZE])
 {
-    const struct esp_figure *drift = &point->pool.drift_loss;
+    struct esp_figure drift = point->pool.drift_loss;
     const struct esp_figure *fresh = &entry->curve.points[0].pool.figures.log_loss;
-    struct esp_figure size = *drift;
-    char age[DRIFT_TEXT_SIZE], amount[DRIFT_TEXT_SIZE], share[48] = "";
-    int decimals = drift_decimals(fresh);
-    bool is_gain = drift->has_interval ? drift->high < 0 : drift->value < 0;
-    bool is_clear = drift->has_interval && (drift->low > 0 || drift->high < 0);
-    if (is_gain) {
-        size.value = -drift->value;
-        size.low = -drift->high;
-        size.high = -drift->low;
-    }
+    char age[DRIFT_TEXT_SIZE], amount[128], share[64] = "";
+    const char *noun = drift_task_noun(entry->task);
+    bool is_gain = drift.has_interval ? drift.high < 0 : drift.value < 0;
+    bool is_clear = drift.has_interval && (drift.low > 0 || drift.high < 0);
+    if (is_gain)
+        drift =
+            (struct esp_figure){true, drift.has_interval, -drift.value, -drift.high, -drift.low};
     if (is_clear && fresh->defined && fresh->value > 0)
         snprintf(share, sizeof share, ", %.2g %% of the loss of one up to date",
-                 100 * size.value / fresh->value);
+                 100 * drift.value / fresh->value);
     drift_age_text(point->age_us, age);
-    drift_interval_text(&size, decimals, amount);
-    const char *noun = drift_task_noun(entry->task);
-    if (drift->has_interval && !is_clear)
+    put_amount(&drift, drift_difference_decimals(entry), amount, sizeof amount);
+    if (drift.has_interval && !is_clear)
         snprintf(text, DRIFT_TEXT_SIZE,
-                 "A model %.20s old shows no loss on %s that can be told from chance: %.100s nats.",
-                 age, noun, amount);
+                 "A model %.20s old shows no loss on %s that can be told from chance: %s.", age,
+                 noun, amount);
     else
-        snprintf(text, DRIFT_TEXT_SIZE, "A model %.20s old %s %.100s nats on %s%s.%s", age,
+        snprintf(text, DRIFT_TEXT_SIZE, "A model %.20s old %s %s on %s%s.%s", age,
                  is_gain ? "gains" : "loses", amount, noun, share,
-                 drift->has_interval ? "" : " There are too few examples for an interval.");
+                 drift.has_interval ? "" : " There are too few examples for an interval.");
 }
 
 const char *drift_conclusion(const struct esp_drift_entry *entry, char text[DRIFT_TEXT_SIZE])

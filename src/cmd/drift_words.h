@@ -21,6 +21,9 @@ const char *drift_label(const struct esp_drift_report *report, const struct esp_
 /* Decimals that show four digits of a loss of this size. */
 int drift_decimals(const struct esp_figure *loss);
 
+/* Decimals of an entry's differences of losses: enough for two digits of an interval's half. */
+int drift_difference_decimals(const struct esp_drift_entry *entry);
+
 /* "0.0021", "0.0021 (0.0012 to 0.0030)", or "-". Returns text. */
 const char *drift_value_text(const struct esp_figure *figure, int decimals,
                              char text[DRIFT_TEXT_SIZE]);

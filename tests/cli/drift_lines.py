@@ -49,16 +49,19 @@ def window(rand, args, model, bias, hour, start):
         common = dict(start=time, task=task, examples=n, positives=positives)
         kind = dict(model=model, setup=model)
         fresh = entropy * learned * bias + noise
+        swing = rand.gauss(0, 1)  # a window's own, shared by its ages
         for age in AGES:
             if age > hour or (age >= 16 and hour % 2):
                 continue
             gap = drift * math.log1p(age / 6) / math.log1p(4)
-            d = n * gap + rand.gauss(0, drift * 6 * math.sqrt(n)) if age else 0
+            apart = 90 * gap  # deviation of a unit's difference
+            d = n * gap + apart * math.sqrt(n) * (0.9 * swing + 0.4 * rand.gauss(0, 1))
+            d = d if age else 0
             calibration = 1 + 0.02 * rand.gauss(0, 1) + 0.001 * age
             fields = moments(n, positives, fresh + d / n, spread, calibration)
             if age:
                 fields.update(paired_examples=n, paired_positives=positives, paired_clusters=n,
-                              paired_w=n, paired_d=d, paired_dd=n * (drift * 6) ** 2 + d * d / n,
+                              paired_w=n, paired_d=d, paired_dd=n * apart ** 2 + d * d / n,
                               paired_dw=d, paired_ww=n)
             elif args.production:
                 k, q = int(0.97 * n), int(0.97 * positives)

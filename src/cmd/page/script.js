@@ -261,7 +261,8 @@
         const place = byId(id);
         const series = options.series.filter((one) => one.figures.some((f) => f));
         const ink = css("--soft");
-        place.querySelector("figcaption p").textContent = options.caption;
+        place.querySelector("figcaption p").textContent =
+            series.length > 0 ? options.caption : "There are no such records yet.";
         place.querySelector(".plot").hidden = series.length === 0;
         drawLegend(place.querySelector(".legend"), series);
         const canvas = place.querySelector("canvas");
@@ -344,10 +345,12 @@
             xTitle: "age of the model",
             yTitle: isDrift ? "drift loss, nats" : "log loss, nats",
             titleOf: (item) => sorted.length && "age " + ageText(sorted[item.dataIndex]),
-            decimals: lossDecimals(entries),
+            decimals: isDrift ? driftDecimals(entries) : lossDecimals(entries),
         });
         byId("by-age").querySelector(".tables").replaceChildren(...withCurve.map(ageTable));
     }
+
+    const driftDecimals = (entries) => Math.max(...entries.map((entry) => entry.drift_decimals));
 
     function lossDecimals(entries) {
         for (const entry of entries) {
@@ -419,7 +422,7 @@
                 caption: "Loss of a model " + age + " old less that of the same model up to date.",
                 reference: 0,
                 yTitle: "drift loss, nats",
-                decimals,
+                decimals: driftDecimals(entries),
             }
         );
         drawOverTime(
@@ -463,7 +466,7 @@
 
     /* ---- tables ----------------------------------------------------------------------------- */
 
-    /* cells: text, or a figure with its decimals as {figure, decimals} */
+    /* content: text, or a figure as {figure, decimals, isShort: without its interval} */
     function cell(content) {
         const td = make("td");
         if (content === null || typeof content !== "object") {
@@ -473,7 +476,7 @@
         const f = figure(content.figure);
         td.textContent = f ? fixed(f.value, content.decimals) : "\u2013";
         const ends = interval(content.figure, content.decimals);
-        if (ends) td.append(make("span", " (" + ends + ")"));
+        if (ends && !content.isShort) td.append(make("span", " (" + ends + ")"));
         return td;
     }
 
@@ -516,8 +519,8 @@
             entry.curve.points.map((point) => [
                 ageText(point.age_seconds),
                 { figure: point.log_loss, decimals },
-                { figure: point.normalised_entropy, decimals: 4 },
-                { figure: point.drift_loss, decimals },
+                { figure: point.normalised_entropy, decimals: 4, isShort: true },
+                { figure: point.drift_loss, decimals: entry.drift_decimals },
                 { figure: point.calibration, decimals: 3 },
                 { figure: point.mean_roc_auc === null ? null : [point.mean_roc_auc], decimals: 4 },
                 { figure: point.mean_pr_auc === null ? null : [point.mean_pr_auc], decimals: 4 },
@@ -539,7 +542,7 @@
             [
                 isDays ? "Day" : "Window from",
                 "Examples",
-                "Positive",
+                "Positives",
                 "Log loss",
                 "Drift loss, " + ageText(chosen.age),
                 "Calibration",
@@ -550,7 +553,10 @@
                 count(columns.examples[row]),
                 count(columns.positives[row]),
                 { figure: columns.loss[row], decimals },
-                { figure: i < 0 ? null : columns.drift[i][row], decimals },
+                {
+                    figure: i < 0 ? null : columns.drift[i][row],
+                    decimals: entry.drift_decimals,
+                },
                 { figure: columns.calibration[row], decimals: 3 },
                 { figure: columns.progressive[row], decimals },
             ]),
@@ -573,57 +579,69 @@
             figure: pool && pool[key] !== null ? [pool[key]] : null,
             decimals: 4,
         });
-        const production = pool && pool.production;
         return [
             entry.label,
             entry.is_production ? "carried scores" : entry.setup || null,
             pool ? count(pool.examples) : null,
             pool ? count(pool.positives) : null,
             of("log_loss", decimals),
-            of("normalised_entropy", 4),
+            { ...of("normalised_entropy", 4), isShort: true },
             of("calibration", 3),
             mean("mean_roc_auc"),
             mean("mean_pr_auc"),
             { figure: progressive && progressive.log_loss, decimals },
-            { figure: tellingDrift(entry), decimals },
-            { figure: production && production.loss_difference, decimals },
-            production
-                ? (100 * production.share).toFixed(1) + " %, " + count(production.clipped) +
-                  " clipped"
-                : null,
+            { figure: tellingDrift(entry), decimals: entry.drift_decimals },
         ];
+    }
+
+    function productionTable(entries) {
+        return table(
+            "Against the scores that the impressions carried, on the examples that have one",
+            ["Model", "Examples with a score", "Share", "Clipped", "Loss less the scores\u2019"],
+            entries.map((entry) => {
+                const pair = entry.side_by_side.production;
+                return [
+                    entry.label,
+                    count(pair.examples),
+                    (100 * pair.share).toFixed(1) + " %",
+                    count(pair.clipped),
+                    { figure: pair.loss_difference, decimals: entry.drift_decimals },
+                ];
+            }),
+            1
+        );
     }
 
     function drawSideBySide() {
         const entries = ofTask();
         const telling = entries.map((entry) => entry.telling_age).find((age) => age !== null);
-        const hasProduction = entries.some((e) => e.side_by_side && e.side_by_side.production);
+        const withScores = entries.filter((e) => e.side_by_side && e.side_by_side.production);
         const head = [
-            "Model", "Set-up", "Examples", "Positive", "Log loss", "NE", "Calibration", "ROC AUC",
-            "PR AUC", "Progressive loss", telling ? "Drift loss, " + ageText(telling) : "Drift loss",
-            "Less carried scores", "With a score",
+            "Model",
+            "Set-up",
+            "Examples",
+            "Positives",
+            "Log loss",
+            "NE",
+            "Calibration",
+            "ROC AUC",
+            "PR AUC",
+            "Progressive loss",
+            telling ? "Drift loss, " + ageText(telling) : "Drift loss",
         ];
-        const nShown = hasProduction ? head.length : head.length - 2;
         const words = entries[0].is_common
-            ? "Up-to-date models on the windows that all of them have; areas are means over windows."
-            : "Up-to-date models, each on its own windows, for none is in all of them; areas are " +
-              "means over windows.";
-        byId("side-by-side").querySelector(".note").textContent =
-            words +
-            (hasProduction
-                ? " \u201cLess carried scores\u201d: loss less that of the scores that the " +
-                  "impressions carried, on the examples that have one."
-                : "");
-        byId("side-by-side")
-            .querySelector(".tables")
-            .replaceChildren(
-                table(
-                    taskWords().title,
-                    head.slice(0, nShown),
-                    entries.map((entry) => sideRow(entry).slice(0, nShown)),
-                    2
-                )
-            );
+            ? "up to date, on the windows that all of them have"
+            : "up to date, each on its own windows, for none is in all of them";
+        const tables = [
+            table(
+                taskWords().title + ": models " + words + "; areas are means over windows",
+                head,
+                entries.map(sideRow),
+                2
+            ),
+        ];
+        if (withScores.length > 0) tables.push(productionTable(withScores));
+        byId("side-by-side").querySelector(".tables").replaceChildren(...tables);
     }
 
     /* ---- the whole -------------------------------------------------------------------------- */
@@ -639,6 +657,9 @@
             "windows of " + ageText(entries[0].window_seconds),
             count(examples) + " holdout examples for " + taskWords().noun,
         ].join(" \u00b7 ");
+        document.title =
+            "Model drift, run " + runs.join(", ") + ", " + data.start.slice(0, 10) + " to " +
+            data.end.slice(0, 10);
     }
 
     function drawConclusions(entries) {
@@ -661,8 +682,6 @@
         drawConclusions(entries);
         drawByAge(entries);
         drawTimes(entries);
-        byId("time-table").querySelector("figcaption p").textContent =
-            "What the charts over time show.";
         byId("time-table").querySelector(".tables").replaceChildren(...entries.map(timeTable));
         drawSideBySide();
     }
