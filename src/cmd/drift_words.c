@@ -12,8 +12,8 @@ enum { MOST_DECIMALS = 8 };
 const char *const drift_explanation[] = {
     "Drift loss is the loss of a model that stopped learning some time ago, less the loss of the "
     "same model up to date, on the same impressions: what it costs not to retrain.",
-    "It is drift plus what learning goes on to gain: a model that is still improving looks older "
-    "than the world has changed.",
+    "It is drift plus what learning goes on to gain: a model that is still improving seems to age "
+    "even where nothing changes.",
     "Losses are weighted log losses in nats. Intervals hold the true value in 95 of 100 cases, "
     "each by itself; one that holds 0 shows no difference.",
     NULL,
