@@ -7,7 +7,7 @@
 
 #include "drift/pooled.h"
 
-/* Parts of the page that CMake embeds (src/cmd/page/, and Chart.js with its licence). */
+/* Parts of the page that CMake embeds: src/cmd/page/, and Chart.js with its licence. */
 extern const unsigned char drift_page_style[], drift_page_body[], drift_page_script[];
 extern const unsigned char drift_page_chart[], drift_page_chart_licence[];
 extern const size_t drift_page_style_size, drift_page_body_size, drift_page_script_size;
