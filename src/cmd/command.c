@@ -11,6 +11,7 @@
 
 const struct command commands[] = {
     {"train", cmd_train, "join, sample and learn from the topics"},
+    {"drift", cmd_drift, "show how the loss grows with the model's age; write it as a page"},
     {"check", cmd_check, "say what a run would read, write and learn from; make missing outputs"},
     {"manual", cmd_manual, "print every option of the configuration file, as Markdown"},
 };
@@ -31,6 +32,7 @@ static error_t parse_common(int key, char *text, struct argp_state *state)
         return 0;
     case 'c':
         arguments->config_path = text;
+        arguments->config_given = true;
         return 0;
     case 'o':
         if (esp_array_grow((void **)&arguments->overrides, &arguments->capacity,

@@ -21,11 +21,12 @@ struct command {
 extern const struct command commands[];
 extern const size_t n_commands;
 
-command_main cmd_train, cmd_check, cmd_manual;
+command_main cmd_train, cmd_drift, cmd_check, cmd_manual;
 
 /* Options that every command with a configuration takes. */
 struct common_arguments {
     const char *config_path; /* "espalier.ini" by default */
+    bool config_given;       /* by --config */
     char **overrides;        /* of -o; borrowed from argv */
     size_t n_overrides, capacity;
 };

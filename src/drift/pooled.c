@@ -407,31 +407,41 @@ static bool all_have(const struct esp_drift_report *report, enum esp_drift_task 
     return true;
 }
 
-static void pool_common(struct esp_drift_report *report, struct esp_drift_entry *entry,
-                        bool common_only)
+static struct esp_drift_pool pool_common(const struct esp_drift_report *report,
+                                         enum esp_drift_task task,
+                                         const struct esp_drift_series *series, bool common_only)
 {
-    const struct esp_drift_series *series = compared(entry);
     struct adder adder = {0};
     for (size_t i = 0; series != NULL && i < series->n; i++) {
-        if (!common_only || all_have(report, entry->task, series->records[i].window_start_us))
+        if (!common_only || all_have(report, task, series->records[i].window_start_us))
             add_record(&adder, &series->records[i]);
     }
-    entry->common = added_up(&adder);
+    return added_up(&adder);
+}
+
+static const struct esp_drift_series *progressive(const struct esp_drift_entry *entry)
+{
+    for (size_t s = 0; s < entry->n_series; s++) {
+        if (entry->series[s].kind == ESP_DRIFT_PROGRESSIVE)
+            return &entry->series[s];
+    }
+    return NULL;
 }
 
 static void make_common(struct esp_drift_report *report)
 {
-    for (int task = 0; task < ESP_N_DRIFT_TASKS; task++)
-        report->is_common[task] = false;
     for (size_t e = 0; e < report->n_entries; e++) {
         struct esp_drift_entry *entry = &report->entries[e];
-        pool_common(report, entry, true);
+        entry->common = pool_common(report, entry->task, compared(entry), true);
         if (entry->common.n_windows > 0 && !entry->is_production)
             report->is_common[entry->task] = true;
     }
     for (size_t e = 0; e < report->n_entries; e++) {
-        if (!report->is_common[report->entries[e].task])
-            pool_common(report, &report->entries[e], false);
+        struct esp_drift_entry *entry = &report->entries[e];
+        bool is_common = report->is_common[entry->task];
+        if (!is_common)
+            entry->common = pool_common(report, entry->task, compared(entry), false);
+        entry->progressive = pool_common(report, entry->task, progressive(entry), is_common);
     }
 }
 

@@ -80,8 +80,9 @@ struct esp_drift_entry {
     size_t n_ages; /* how many of them are of the holdout */
     struct esp_drift_curve curve;
     struct esp_drift_periods windows, days;
-    struct esp_figure *figures; /* what the periods' drift_loss point into */
-    struct esp_drift_pool common;
+    struct esp_figure *figures;        /* what the periods' drift_loss point into */
+    struct esp_drift_pool common;      /* at age 0, or others' scores */
+    struct esp_drift_pool progressive; /* of the same windows, but of other impressions */
 };
 
 struct esp_drift_report {
