@@ -384,6 +384,8 @@ static void load_drift(struct loader *loader)
     config->has_drift =
         options->drift_enabled && options->snapshot_every_us > 0 && options->holdout > 0;
     config->n_model_paths = config->n_feature_paths;
+    if (config->has_drift && esp_ini_find(&config->ini, "metrics", "window") == NULL)
+        config->options.metric_window_us = options->drift_window_us;
     config->ladder = (struct esp_ladder){
         .window_us = options->drift_window_us,
         .sparse_from = (uint32_t)options->drift_sparse_from,

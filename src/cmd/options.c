@@ -235,8 +235,10 @@ const struct esp_setting option_table[] = {
            "coordinate|row",
            "Adagrad: one accumulator a number, or one a row (less memory, learns slower)."),
 
-    RANGE("metrics", "window", SPAN, FIELD(metric_window_us), "1h", 1e6, 90.0 * 86400e6,
-          "Progressive metrics are also kept by windows of impression time this long."),
+    RANGE(
+        "metrics", "window", SPAN, FIELD(metric_window_us), "1h", 1e6, 90.0 * 86400e6,
+        "Progressive metrics are also kept by windows of impression time this long. Where drift is "
+        "measured, `drift.window` takes the default's place, so that both are side by side."),
     RANGE("metrics", "windows_kept", INT, FIELD(metric_windows_kept), "1000", 1, 1000000,
           "How many finished windows the summary tells of."),
 
