@@ -88,3 +88,15 @@ essence() { # NAME
     jq -e '.counters[] | .read == .labelled + .duplicate + .unmatched + .late + .dead + .pending' \
         late.json
 }
+
+@test "a topic that goes away while it is read ends the run" {
+    follow gone whole
+    gone=$!
+    wait_for gone msg=starting
+    mv whole/clicks elsewhere
+    local code=0
+    wait "$gone" || code=$?
+    [ "$code" -eq 74 ]
+    grep "^espalier: .*clicks.*\(is gone\|cannot be opened\)" gone.log # whether a file was read yet
+    jq -e .stopped gone.json
+}
