@@ -39,7 +39,7 @@ total() {
 }
 
 essence() { # NAME
-    jq -S '{watermark, labels, models, counters}' "$1.json"
+    jq -S '{watermark, labels, counters, weights: [.models[].weights_hash]}' "$1.json"
 }
 
 @test "partitions that are added while it runs count as if they had been there from the start" {
@@ -53,14 +53,15 @@ essence() { # NAME
     cp -r whole/impressions/partition=2 .
     mv partition=2 grown/impressions/
     wait_for grown "topic impressions has 3 partitions now, 2 before"
-    # Clicks and installs have been silent until now, so that W stands.
+    # The first partitions of clicks and installs are silent, so that W stands until all are found.
     for topic in clicks installs; do
         cp -r "whole/$topic" "$topic-new"
-        mv "$topic-new"/partition=0/*.avro "grown/$topic/partition=0/"
         mv "$topic-new"/partition=[12] "grown/$topic/"
+        wait_for grown "topic $topic has 3 partitions now"
     done
-    wait_for grown "topic clicks has "
-    wait_for grown "topic installs has "
+    for topic in clicks installs; do
+        mv "$topic-new"/partition=0/*.avro "grown/$topic/partition=0/"
+    done
     wait_for grown "events=$(total) "
     wait_for whole "events=$(total) "
     kill -TERM "$whole" "$grown"
@@ -86,4 +87,16 @@ essence() { # NAME
     jq -e '.counters.impressions | .late > 100 and .late == .behind_idle' late.json
     jq -e '.counters[] | .read == .labelled + .duplicate + .unmatched + .late + .dead + .pending' \
         late.json
+}
+
+@test "a topic that goes away while it is read ends the run" {
+    follow gone whole
+    gone=$!
+    wait_for gone msg=starting
+    mv whole/clicks elsewhere
+    local code=0
+    wait "$gone" || code=$?
+    [ "$code" -eq 74 ]
+    grep "^espalier: .*clicks.*\(is gone\|cannot be opened\)" gone.log # whether a file was read yet
+    jq -e .stopped gone.json
 }
