@@ -218,12 +218,6 @@ static enum esp_status check_writable(const struct train *train, struct esp_erro
     return ESP_OK;
 }
 
-static bool is_stopping(void *context)
-{
-    struct run *run = context;
-    return atomic_load(&run->stop);
-}
-
 static enum esp_status train_build(struct train *train, struct esp_error *err)
 {
     enum esp_status status = load_configuration(&train->config, &train->arguments->common, err);
@@ -241,7 +235,7 @@ static enum esp_status train_build(struct train *train, struct esp_error *err)
         return status;
     esp_log_set_stop(train->inputs.log, wants_end, train);
     if (train->inputs.registry != NULL)
-        registry_set_end(train->inputs.registry, is_stopping, &train->run, 0);
+        registry_set_end(train->inputs.registry, wants_end, train, 0);
     const struct esp_decoder *impressions = train->inputs.kinds[ESP_IMPRESSION].decoder;
     outputs_init(&train->ingest_outputs, &train->config, train->inputs.log, impressions);
     outputs_init(&train->learning_outputs, &train->config, train->inputs.log, impressions);

@@ -322,7 +322,9 @@ static enum esp_status decode(struct ingest *ingest, enum esp_event_kind kind, s
     struct esp_error why = {0};
     enum esp_status status =
         inputs_headers(ingest->inputs, kind, ingest->records, *n, ingest->headers, &why);
-    ingest->called_off = status == ESP_EBROKER && atomic_load(&ingest->run->stop);
+    ingest->called_off = status == ESP_EBROKER && esp_log_stops(ingest->inputs->log);
+    if (ingest->called_off)
+        atomic_store(&ingest->run->stop, true); /* before anything that comes after is read */
     if (status != ESP_OK)
         *n = 0;
     return status == ESP_OK || ingest->called_off ? ESP_OK : esp_fail(err, status, "%s", why.text);

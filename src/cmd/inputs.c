@@ -65,6 +65,7 @@ static enum esp_status check_topic(const struct input *input, const char *json, 
 static bool describe_writer(const struct input *input, size_t i, char *line, size_t size)
 {
     const struct input *impressions = &input->inputs->kinds[ESP_IMPRESSION];
+    const char *what = input->inputs->config->options.files_root != NULL ? "files" : "records";
     const struct esp_writer *writer = esp_decoder_writer(input->decoder, (uint16_t)i);
     const char *name = esp_writer_name(writer), *missing = NULL;
     size_t n_missing = esp_writer_n_missing(writer, &missing);
@@ -73,11 +74,11 @@ static bool describe_writer(const struct input *input, size_t i, char *line, siz
                  topic_of(input), name, topic_of(impressions));
     else if (i > 0 && n_missing > 0)
         snprintf(line, size,
-                 "topic %s: files with another schema, %s; it lacks %zu of the features (%s ...), "
+                 "topic %s: %s with another schema, %s; it lacks %zu of the features (%s ...), "
                  "which are missing there",
-                 topic_of(input), name, n_missing, missing);
+                 topic_of(input), what, name, n_missing, missing);
     else if (i > 0)
-        snprintf(line, size, "topic %s: files with another schema, %s", topic_of(input), name);
+        snprintf(line, size, "topic %s: %s with another schema, %s", topic_of(input), what, name);
     else
         return false;
     return true;
@@ -367,7 +368,11 @@ enum esp_status inputs_headers(struct inputs *inputs, enum esp_event_kind kind,
         esp_decoder_headers(inputs->kinds[kind].decoder, records, n, headers, &why);
     if (status == ESP_ESCHEMA)
         return fail_refused(inputs->config, kind, why.text, err);
-    return status == ESP_OK ? ESP_OK : esp_fail(err, status, "%s", why.text);
+    if (status != ESP_OK)
+        return esp_fail(err, status, "%s", why.text);
+    if (inputs->registry != NULL && !atomic_load(&inputs->quiet))
+        tell_writers(&inputs->kinds[kind]);
+    return ESP_OK;
 }
 
 enum esp_status inputs_check_schemas(const struct inputs *inputs, enum esp_event_kind kind,

@@ -23,7 +23,11 @@ struct entry {
 
 static const struct entry entries[] = {
     {1, SCHEMA(CLICK_FIELDS), ESP_REJECT_NONE, ESP_OK},
-    {2, SCHEMA(CLICK_FIELDS ",{\"name\":\"os\",\"type\":\"string\"}"), ESP_REJECT_NONE, ESP_OK},
+    {2,
+     SCHEMA(CLICK_FIELDS
+            ",{\"name\":\"os\",\"type\":\"string\"},{\"name\":\"n\",\"type\":\"int\"}"),
+     ESP_REJECT_NONE, ESP_OK},
+    {8, SCHEMA(CLICK_FIELDS ",{\"name\":\"os\",\"type\":\"string\"}"), ESP_REJECT_NONE, ESP_OK},
     {3, SCHEMA("{\"name\":\"impression\",\"type\":\"string\"}"), ESP_REJECT_NONE, ESP_OK},
     {4, "{\"type\":\"recrd\"}", ESP_REJECT_NONE, ESP_OK},
     {5, NULL, ESP_REJECT_UNKNOWN_SCHEMA, ESP_OK},
@@ -70,8 +74,9 @@ struct fixture {
     struct esp_error err;
 };
 
-static void open_decoder(struct fixture *fixture, const char *feature)
+static void open_decoder(struct fixture *fixture, bool has_features)
 {
+    static const char *const features[] = {"os", "n"};
     const struct esp_schema_source source = {"the source", &fixture->source, look_up, note_refused};
     const struct esp_decoder_config config = {.kind = ESP_IMPRESSION,
                                               .topic = "clicks",
@@ -79,8 +84,8 @@ static void open_decoder(struct fixture *fixture, const char *feature)
                                               .id_path = "impression_id",
                                               .time_path = "event_time",
                                               .time_max_us = INT64_MAX,
-                                              .feature_paths = &feature,
-                                              .n_features = feature != NULL};
+                                              .feature_paths = features,
+                                              .n_features = has_features ? 2 : 0};
     fixture->source.refused = g_string_new(NULL);
     g_assert_cmpint(esp_decoder_new(&config, &fixture->decoder, &fixture->err), ==, ESP_OK);
 }
@@ -110,7 +115,7 @@ static int decode(struct fixture *fixture, uint32_t id, const char *content, siz
 static void test_asked_once(void)
 {
     struct fixture fixture = {0};
-    open_decoder(&fixture, NULL);
+    open_decoder(&fixture, false);
     for (int i = 0; i < 3; i++)
         g_assert_cmpint(DECODE(&fixture, 0x01020304, GOOD_CLICK), ==, ESP_REJECT_NONE);
     g_assert_cmpuint(fixture.source.n_asked, ==, 1);
@@ -124,7 +129,7 @@ static void test_asked_once(void)
 static void test_missing(void)
 {
     struct fixture fixture = {0};
-    open_decoder(&fixture, NULL);
+    open_decoder(&fixture, false);
     for (int i = 0; i < 3; i++)
         g_assert_cmpint(DECODE(&fixture, 5, GOOD_CLICK), ==, ESP_REJECT_UNKNOWN_SCHEMA);
     g_assert_cmpint(DECODE(&fixture, 6, GOOD_CLICK), ==, ESP_REJECT_UNUSABLE_SCHEMA);
@@ -136,7 +141,7 @@ static void test_missing(void)
 static void test_called_off(void)
 {
     struct fixture fixture = {0};
-    open_decoder(&fixture, NULL);
+    open_decoder(&fixture, false);
     g_assert_cmpint(DECODE(&fixture, 7, GOOD_CLICK), ==, -ESP_EBROKER);
     g_assert_cmpstr(fixture.err.text, ==, "called off");
     g_assert_cmpint(DECODE(&fixture, 1, GOOD_CLICK), ==, ESP_REJECT_NONE); /* goes on */
@@ -147,7 +152,7 @@ static void test_called_off(void)
 static void test_misfit(void)
 {
     struct fixture fixture = {0};
-    open_decoder(&fixture, NULL);
+    open_decoder(&fixture, false);
     for (int i = 0; i < 2; i++)
         g_assert_cmpint(DECODE(&fixture, 3, GOOD_CLICK), ==, ESP_REJECT_UNUSABLE_SCHEMA);
     g_assert_cmpint(DECODE(&fixture, 4, GOOD_CLICK), ==, ESP_REJECT_UNUSABLE_SCHEMA);
@@ -163,30 +168,36 @@ static void test_misfit(void)
 static void test_first_lacks_feature(void)
 {
     struct fixture fixture = {0};
-    open_decoder(&fixture, "os");
-    g_assert_cmpint(DECODE(&fixture, 3, GOOD_CLICK), ==, ESP_REJECT_UNUSABLE_SCHEMA);
-    g_assert_cmpint(DECODE(&fixture, 1, GOOD_CLICK), ==, -ESP_ESCHEMA);
+    open_decoder(&fixture, true);
+    g_assert_cmpint(DECODE(&fixture, 1, GOOD_CLICK), ==, ESP_REJECT_UNUSABLE_SCHEMA);
+    g_assert_nonnull(strstr(fixture.source.refused->str, "it has none of the features"));
+    g_assert_cmpint(DECODE(&fixture, 8, GOOD_CLICK "\x02i"), ==, -ESP_ESCHEMA);
     g_assert_cmpstr(fixture.err.text, ==,
-                    "topic clicks: feature: no field \"os\" in schema Click; its fields begin with "
-                    "impression_id (schema 1 of the source)");
+                    "topic clicks: feature: no field \"n\" in schema Click; its fields begin with "
+                    "impression_id (schema 8 of the source)");
     close_decoder(&fixture);
 }
 
 static void test_later_lacks_feature(void)
 {
     struct fixture fixture = {0};
-    open_decoder(&fixture, "os");
+    open_decoder(&fixture, true);
     g_assert_null(esp_decoder_feature_type(fixture.decoder, 0));
-    g_assert_cmpint(DECODE(&fixture, 2, GOOD_CLICK "\x02i"), ==, ESP_REJECT_NONE);
+    g_assert_cmpint(DECODE(&fixture, 2, GOOD_CLICK "\x02i\x02"), ==, ESP_REJECT_NONE);
     g_assert_cmpstr(esp_decoder_feature_type(fixture.decoder, 0), ==, "string");
-    g_assert_cmpint(DECODE(&fixture, 1, GOOD_CLICK), ==, ESP_REJECT_NONE);
-    struct esp_value value;
+    g_assert_cmpint(DECODE(&fixture, 8, GOOD_CLICK "\x02i"), ==, ESP_REJECT_NONE);
+    if (esp_decoder_n_writers(fixture.decoder) != 2) {
+        g_test_fail();
+        return;
+    }
+    struct esp_value values[2];
     struct esp_value_scratch scratch = {0};
     g_assert_cmpint(esp_writer_features(esp_decoder_writer(fixture.decoder, 1),
-                                        esp_bytes(GOOD_CLICK, sizeof GOOD_CLICK - 1), &value,
-                                        &scratch, NULL),
+                                        esp_bytes(GOOD_CLICK "\x02i", sizeof GOOD_CLICK + 1),
+                                        values, &scratch, NULL),
                     ==, ESP_OK);
-    g_assert_cmpint(value.type, ==, ESP_VALUE_MISSING);
+    g_assert_cmpint(values[0].type, ==, ESP_VALUE_TEXT);
+    g_assert_cmpint(values[1].type, ==, ESP_VALUE_MISSING);
     esp_value_scratch_release(&scratch);
     close_decoder(&fixture);
 }
@@ -195,7 +206,7 @@ static void test_later_lacks_feature(void)
 static void test_bad_frames(void)
 {
     struct fixture fixture = {0};
-    open_decoder(&fixture, NULL);
+    open_decoder(&fixture, false);
     const struct esp_record records[] = {{.value = esp_bytes("\0\0\0\1", 4)},
                                          {.value = esp_bytes("\1\0\0\0\1abc", 8)},
                                          {.value = esp_bytes("", 0)},
@@ -213,7 +224,7 @@ static void test_bad_frames(void)
 static void test_many_ids(void)
 {
     struct fixture fixture = {.source.answers_all = true};
-    open_decoder(&fixture, NULL);
+    open_decoder(&fixture, false);
     for (uint32_t i = 0; i < 5000; i++) { /* falling and rising: the table is sorted */
         int want = i < 4096 ? ESP_REJECT_NONE : ESP_REJECT_UNUSABLE_SCHEMA;
         uint32_t id = i % 2 == 0 ? 100000 - i : 100000 + i;
