@@ -293,6 +293,69 @@ void metrics_models(struct esp_exposition *x, const struct config *config,
     model_tasks(x, config, view);
 }
 
+/* ---- snapshots and drift --------------------------------------------------------------------- */
+
+static void snapshot_fates(struct esp_exposition *x, const struct config *config,
+                           const struct run_view *view)
+{
+    esp_exposition_family(x, ESP_COUNTER, "espalier_snapshots_total",
+                          "Snapshots by what became of them; outdated ones were not published "
+                          "because newer ones would have retired them at once.");
+    for (size_t i = 0; i < config->n_models; i++) {
+        const struct snapshot_status *snapshots = &view->snapshots[i];
+        const struct {
+            const char *fate;
+            uint64_t n;
+        } rows[] = {{"published", snapshots->n_published},
+                    {"outdated", snapshots->n_outdated},
+                    {"refused", snapshots->n_refused},
+                    {"given_up", snapshots->n_given_up}};
+        for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++)
+            esp_exposition_count(x, rows[k].n, "model", config->models[i].name, "fate",
+                                 rows[k].fate, NULL);
+    }
+}
+
+void metrics_snapshots(struct esp_exposition *x, const struct config *config,
+                       const struct run_view *view)
+{
+    if (config->options.snapshot_every_us == 0)
+        return;
+    esp_exposition_family(x, ESP_COUNTER, "espalier_snapshots_taken_total", "Snapshots taken.");
+    for (size_t i = 0; i < config->n_models; i++)
+        esp_exposition_count(x, view->snapshots[i].n_taken, "model", config->models[i].name, NULL);
+    esp_exposition_family(x, ESP_COUNTER, "espalier_snapshot_bytes_total", "Bytes of their files.");
+    for (size_t i = 0; i < config->n_models; i++)
+        esp_exposition_count(x, view->snapshots[i].n_bytes, "model", config->models[i].name, NULL);
+    snapshot_fates(x, config, view);
+    esp_exposition_family(x, ESP_GAUGE, "espalier_snapshot_boundary_timestamp_seconds",
+                          "The newest snapshot's boundary, an event time, Unix time; absent before "
+                          "the first.");
+    for (size_t i = 0; i < config->n_models; i++)
+        if (view->snapshots[i].n_taken > 0)
+            esp_exposition_sample(x, (double)view->snapshots[i].newest_us / (double)ESP_SECOND,
+                                  "model", config->models[i].name, NULL);
+}
+
+void metrics_drift(struct esp_exposition *x, const struct config *config,
+                   const struct run_view *view)
+{
+    if (!config->has_drift)
+        return;
+    one_count(x, ESP_COUNTER, "espalier_drift_records_total", "Drift records written.",
+              view->drift_records);
+    one_count(x, ESP_COUNTER, "espalier_drift_examples_scored_total",
+              "Holdout examples scored by the ladder of ages.", view->drift.scored);
+    one_count(x, ESP_COUNTER, "espalier_drift_examples_thinned_total",
+              "Holdout examples left out because a window was full.", view->drift.thinned);
+    one_count(x, ESP_GAUGE, "espalier_drift_windows",
+              "Windows that are open: being scored, or "
+              "waiting for installs.",
+              view->drift.windows);
+    one_count(x, ESP_GAUGE, "espalier_drift_memory_bytes", "Memory of their examples.",
+              view->drift.memory_bytes);
+}
+
 /* ---- the program ----------------------------------------------------------------------------- */
 
 void metrics_health(struct esp_exposition *x, bool is_ready, const struct pulse *pulses,

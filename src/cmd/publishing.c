@@ -286,7 +286,9 @@ enum esp_status publishing_take(void *context, size_t model, int64_t number, con
         free(publication);
         return status;
     }
+    run_waits(publishing->run, RUN_LEARNING);
     esp_queue_push(publishing->queue, publication);
+    run_beat(publishing->run, RUN_LEARNING);
     return ESP_OK;
 }
 
