@@ -293,6 +293,72 @@ void metrics_models(struct esp_exposition *x, const struct config *config,
     model_tasks(x, config, view);
 }
 
+/* ---- snapshots and drift --------------------------------------------------------------------- */
+
+static void snapshot_count(struct esp_exposition *x, const char *name, const char *help,
+                           const struct config *config, const struct run_view *view, size_t offset)
+{
+    esp_exposition_family(x, ESP_COUNTER, name, help);
+    for (size_t i = 0; i < config->n_models; i++) {
+        const char *status = (const char *)&view->snapshots[i];
+        esp_exposition_count(x, *(const uint64_t *)(status + offset), "model",
+                             config->models[i].name, NULL);
+    }
+}
+
+static void snapshot_fates(struct esp_exposition *x, const char *model,
+                           const struct snapshot_status *status)
+{
+    const struct {
+        const char *fate;
+        uint64_t n;
+    } rows[] = {{"published", status->n_published},
+                {"outdated", status->n_outdated},
+                {"refused", status->n_refused},
+                {"given_up", status->n_given_up}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        esp_exposition_count(x, rows[i].n, "model", model, "fate", rows[i].fate, NULL);
+}
+
+void metrics_snapshots(struct esp_exposition *x, const struct config *config,
+                       const struct run_view *view)
+{
+    snapshot_count(x, "espalier_snapshots_taken_total", "Snapshots written to files.", config, view,
+                   offsetof(struct snapshot_status, n_taken));
+    snapshot_count(x, "espalier_snapshot_bytes_total", "Bytes of these files.", config, view,
+                   offsetof(struct snapshot_status, n_bytes));
+    esp_exposition_family(x, ESP_COUNTER, "espalier_snapshots_total",
+                          "Snapshots by what became of them on their way to the topic.");
+    for (size_t i = 0; i < config->n_models; i++)
+        snapshot_fates(x, config->models[i].name, &view->snapshots[i]);
+    esp_exposition_family(x, ESP_GAUGE, "espalier_snapshot_boundary_timestamp_seconds",
+                          "The event time that the newest snapshot stands for, Unix time; absent "
+                          "before the first.");
+    for (size_t i = 0; i < config->n_models; i++) {
+        const struct snapshot_status *status = &view->snapshots[i];
+        if (status->n_taken > 0)
+            esp_exposition_sample(x, (double)status->newest_us / (double)ESP_SECOND, "model",
+                                  config->models[i].name, NULL);
+    }
+}
+
+void metrics_drift(struct esp_exposition *x, const struct run_view *view)
+{
+    const struct esp_drift_usage *drift = &view->drift;
+    one_count(x, ESP_COUNTER, "espalier_drift_records_total", "Records written to the drift topic.",
+              view->drift_records);
+    one_count(x, ESP_COUNTER, "espalier_drift_examples_scored_total",
+              "Holdout examples that windows were measured on.", drift->scored);
+    one_count(x, ESP_COUNTER, "espalier_drift_examples_thinned_total",
+              "Holdout examples that were left out to bound memory.", drift->thinned);
+    one_count(x, ESP_GAUGE, "espalier_drift_windows_waiting",
+              "Windows whose labels are not all in.", drift->windows);
+    one_count(x, ESP_GAUGE, "espalier_drift_examples_waiting", "Holdout examples of these windows.",
+              drift->examples);
+    one_count(x, ESP_GAUGE, "espalier_drift_memory_bytes", "Memory of the holdout that waits.",
+              drift->memory_bytes);
+}
+
 /* ---- the program ----------------------------------------------------------------------------- */
 
 void metrics_health(struct esp_exposition *x, bool is_ready, const struct pulse *pulses,

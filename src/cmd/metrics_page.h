@@ -32,6 +32,13 @@ void metrics_join(struct esp_exposition *x, const struct run_view *view);
 void metrics_models(struct esp_exposition *x, const struct config *config,
                     const struct run_view *view);
 
+/* Snapshots by model, and what became of them. */
+void metrics_snapshots(struct esp_exposition *x, const struct config *config,
+                       const struct run_view *view);
+
+/* Holdout examples on their way into drift records. */
+void metrics_drift(struct esp_exposition *x, const struct run_view *view);
+
 /* Readiness, and how long each thread has not gone round. now_us is monotonic. */
 void metrics_health(struct esp_exposition *x, bool is_ready, const struct pulse *pulses,
                     size_t n_pulses, int64_t now_us);
