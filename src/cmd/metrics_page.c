@@ -295,65 +295,68 @@ void metrics_models(struct esp_exposition *x, const struct config *config,
 
 /* ---- snapshots and drift --------------------------------------------------------------------- */
 
-static void snapshot_fates(struct esp_exposition *x, const struct config *config,
-                           const struct run_view *view)
+static void snapshot_count(struct esp_exposition *x, const char *name, const char *help,
+                           const struct config *config, const struct run_view *view, size_t offset)
 {
-    esp_exposition_family(x, ESP_COUNTER, "espalier_snapshots_total",
-                          "Snapshots by what became of them; outdated ones were not published "
-                          "because newer ones would have retired them at once.");
+    esp_exposition_family(x, ESP_COUNTER, name, help);
     for (size_t i = 0; i < config->n_models; i++) {
-        const struct snapshot_status *snapshots = &view->snapshots[i];
-        const struct {
-            const char *fate;
-            uint64_t n;
-        } rows[] = {{"published", snapshots->n_published},
-                    {"outdated", snapshots->n_outdated},
-                    {"refused", snapshots->n_refused},
-                    {"given_up", snapshots->n_given_up}};
-        for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++)
-            esp_exposition_count(x, rows[k].n, "model", config->models[i].name, "fate",
-                                 rows[k].fate, NULL);
+        const char *status = (const char *)&view->snapshots[i];
+        esp_exposition_count(x, *(const uint64_t *)(status + offset), "model",
+                             config->models[i].name, NULL);
     }
+}
+
+static void snapshot_fates(struct esp_exposition *x, const char *model,
+                           const struct snapshot_status *status)
+{
+    const struct {
+        const char *fate;
+        uint64_t n;
+    } rows[] = {{"published", status->n_published},
+                {"outdated", status->n_outdated},
+                {"refused", status->n_refused},
+                {"given_up", status->n_given_up}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        esp_exposition_count(x, rows[i].n, "model", model, "fate", rows[i].fate, NULL);
 }
 
 void metrics_snapshots(struct esp_exposition *x, const struct config *config,
                        const struct run_view *view)
 {
-    if (config->options.snapshot_every_us == 0)
-        return;
-    esp_exposition_family(x, ESP_COUNTER, "espalier_snapshots_taken_total", "Snapshots taken.");
+    snapshot_count(x, "espalier_snapshots_taken_total", "Snapshots written to files.", config, view,
+                   offsetof(struct snapshot_status, n_taken));
+    snapshot_count(x, "espalier_snapshot_bytes_total", "Bytes of these files.", config, view,
+                   offsetof(struct snapshot_status, n_bytes));
+    esp_exposition_family(x, ESP_COUNTER, "espalier_snapshots_total",
+                          "Snapshots by what became of them on their way to the topic.");
     for (size_t i = 0; i < config->n_models; i++)
-        esp_exposition_count(x, view->snapshots[i].n_taken, "model", config->models[i].name, NULL);
-    esp_exposition_family(x, ESP_COUNTER, "espalier_snapshot_bytes_total", "Bytes of their files.");
-    for (size_t i = 0; i < config->n_models; i++)
-        esp_exposition_count(x, view->snapshots[i].n_bytes, "model", config->models[i].name, NULL);
-    snapshot_fates(x, config, view);
+        snapshot_fates(x, config->models[i].name, &view->snapshots[i]);
     esp_exposition_family(x, ESP_GAUGE, "espalier_snapshot_boundary_timestamp_seconds",
-                          "The newest snapshot's boundary, an event time, Unix time; absent before "
-                          "the first.");
-    for (size_t i = 0; i < config->n_models; i++)
-        if (view->snapshots[i].n_taken > 0)
-            esp_exposition_sample(x, (double)view->snapshots[i].newest_us / (double)ESP_SECOND,
-                                  "model", config->models[i].name, NULL);
+                          "The event time that the newest snapshot stands for, Unix time; absent "
+                          "before the first.");
+    for (size_t i = 0; i < config->n_models; i++) {
+        const struct snapshot_status *status = &view->snapshots[i];
+        if (status->n_taken > 0)
+            esp_exposition_sample(x, (double)status->newest_us / (double)ESP_SECOND, "model",
+                                  config->models[i].name, NULL);
+    }
 }
 
-void metrics_drift(struct esp_exposition *x, const struct config *config,
-                   const struct run_view *view)
+void metrics_drift(struct esp_exposition *x, const struct run_view *view)
 {
-    if (!config->has_drift)
-        return;
-    one_count(x, ESP_COUNTER, "espalier_drift_records_total", "Drift records written.",
+    const struct esp_drift_usage *drift = &view->drift;
+    one_count(x, ESP_COUNTER, "espalier_drift_records_total", "Records written to the drift topic.",
               view->drift_records);
     one_count(x, ESP_COUNTER, "espalier_drift_examples_scored_total",
-              "Holdout examples scored by the ladder of ages.", view->drift.scored);
+              "Holdout examples that windows were measured on.", drift->scored);
     one_count(x, ESP_COUNTER, "espalier_drift_examples_thinned_total",
-              "Holdout examples left out because a window was full.", view->drift.thinned);
-    one_count(x, ESP_GAUGE, "espalier_drift_windows",
-              "Windows that are open: being scored, or "
-              "waiting for installs.",
-              view->drift.windows);
-    one_count(x, ESP_GAUGE, "espalier_drift_memory_bytes", "Memory of their examples.",
-              view->drift.memory_bytes);
+              "Holdout examples that were left out to bound memory.", drift->thinned);
+    one_count(x, ESP_GAUGE, "espalier_drift_windows_waiting",
+              "Windows whose labels are not all in.", drift->windows);
+    one_count(x, ESP_GAUGE, "espalier_drift_examples_waiting", "Holdout examples of these windows.",
+              drift->examples);
+    one_count(x, ESP_GAUGE, "espalier_drift_memory_bytes", "Memory of the holdout that waits.",
+              drift->memory_bytes);
 }
 
 /* ---- the program ----------------------------------------------------------------------------- */

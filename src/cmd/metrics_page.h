@@ -32,13 +32,12 @@ void metrics_join(struct esp_exposition *x, const struct run_view *view);
 void metrics_models(struct esp_exposition *x, const struct config *config,
                     const struct run_view *view);
 
-/* Snapshots by model and fate, and the newest one's boundary. Nothing where none are taken. */
+/* Snapshots by model, and what became of them. */
 void metrics_snapshots(struct esp_exposition *x, const struct config *config,
                        const struct run_view *view);
 
-/* What drift holds and has written. Nothing where it is off. */
-void metrics_drift(struct esp_exposition *x, const struct config *config,
-                   const struct run_view *view);
+/* Holdout examples on their way into drift records. */
+void metrics_drift(struct esp_exposition *x, const struct run_view *view);
 
 /* Readiness, and how long each thread has not gone round. now_us is monotonic. */
 void metrics_health(struct esp_exposition *x, bool is_ready, const struct pulse *pulses,

@@ -93,16 +93,18 @@ enum esp_status run_look(struct run *run, struct run_view *out, struct esp_error
     struct esp_learner_report *models = calloc(n_models, sizeof *models);
     struct snapshot_status *snapshots = calloc(n_models, sizeof *snapshots);
     *out = (struct run_view){.models = models, .snapshots = snapshots};
-    if (models == NULL || snapshots == NULL)
+    if (models == NULL || snapshots == NULL) {
+        run_view_release(out);
         return esp_fail(err, ESP_ENOMEM, "out of memory for %zu models", n_models);
+    }
     pthread_mutex_lock(&run->lock);
     out->ingest = run->ingest;
     out->examples = run->learn.examples;
     out->examples_written = run->learn.examples_written;
-    memcpy(models, run->learn.models, n_models * sizeof *models);
-    memcpy(snapshots, run->learn.snapshots, n_models * sizeof *snapshots);
     out->drift = run->learn.drift;
     out->drift_records = run->learn.drift_records;
+    memcpy(models, run->learn.models, n_models * sizeof *models);
+    memcpy(snapshots, run->learn.snapshots, n_models * sizeof *snapshots);
     out->has_ended = run->ingest.is_ready && run->n_running == 0;
     pthread_mutex_unlock(&run->lock);
     return ESP_OK;

@@ -99,7 +99,7 @@ bool run_wait(struct run *run, int64_t timeout_us);
 struct run_view {
     struct ingest_status ingest;
     struct esp_learner_report *models; /* (config->n_models), owned; { 0 } before the first */
-    struct snapshot_status *snapshots; /* (config->n_models), owned */
+    struct snapshot_status *snapshots; /* the same */
     struct esp_drift_usage drift;
     uint64_t drift_records;
     uint64_t examples, examples_written;

@@ -20,7 +20,7 @@ categorical = user_id, advertiser_id, creative_id, app.bundle, geo.country, devi
 [model main]
 layers = 32, 16
 head_layers = 16
-[model "quoted\name"]
+[model second]
 layers = 8
 head_layers = 8
 INI
@@ -63,6 +63,7 @@ wait_until() { # COMMAND...
     local i
     for ((i = 0; i < 600; i++)); do
         ! "$@" || return 0
+        kill -0 "$run_pid" || break
         sleep 0.1
     done
     echo "in vain: $*"

@@ -143,6 +143,16 @@ static void fill_in(void)
         .table_bytes = 109,
     };
     run.learn.models[1].steps = 110;
+    run.learn.snapshots[0] = (struct snapshot_status){.n_taken = 121,
+                                                      .n_bytes = 122,
+                                                      .newest_us = 1714564800 * ESP_SECOND,
+                                                      .n_published = 123,
+                                                      .n_outdated = 124,
+                                                      .n_refused = 125,
+                                                      .n_given_up = 126};
+    run.learn.drift = (struct esp_drift_usage){
+        .windows = 131, .examples = 132, .memory_bytes = 133, .scored = 134, .thinned = 135};
+    run.learn.drift_records = 136;
 }
 
 static const char *const metric_lines[] = {
@@ -201,6 +211,19 @@ static const char *const metric_lines[] = {
     "espalier_model_predictions_waiting{model=\"fast\"} 108",
     "espalier_model_table_bytes{model=\"fast\"} 109",
     "espalier_model_steps_total{model=\"b\"} 110",
+    "espalier_snapshots_taken_total{model=\"fast\"} 121",
+    "espalier_snapshot_bytes_total{model=\"fast\"} 122",
+    "espalier_snapshots_total{model=\"fast\",fate=\"published\"} 123",
+    "espalier_snapshots_total{model=\"fast\",fate=\"outdated\"} 124",
+    "espalier_snapshots_total{model=\"fast\",fate=\"refused\"} 125",
+    "espalier_snapshots_total{model=\"fast\",fate=\"given_up\"} 126",
+    "espalier_snapshot_boundary_timestamp_seconds{model=\"fast\"} 1714564800",
+    "espalier_drift_windows_waiting 131",
+    "espalier_drift_examples_waiting 132",
+    "espalier_drift_memory_bytes 133",
+    "espalier_drift_examples_scored_total 134",
+    "espalier_drift_examples_thinned_total 135",
+    "espalier_drift_records_total 136",
     "espalier_ready 0",
     "espalier_thread_silence_seconds{thread=\"ingest\"} 0",
     "espalier_http_answers_total{code=\"404\"} 0",
@@ -213,6 +236,7 @@ static const char *const absent[] = {
     "espalier_model_log_loss_nats{model=\"fast\",task=\"install\"",
     "espalier_model_window_start_timestamp_seconds{model=\"fast\",task=\"install\"",
     "espalier_model_roc_auc_ratio{model=\"fast\",task=\"click\",over=\"last_window\"",
+    "espalier_snapshot_boundary_timestamp_seconds{model=\"b\"",
     "reason=\"none\"",
     "nan",
 };
