@@ -88,8 +88,9 @@ end_registry() {
     [ -z "${registry_pid:-}" ] || wait "$registry_pid" || true
 }
 
+# How many snapshots were published is a matter of speed: an older one gives way to a newer.
 essence() {
-    jq -S '{labels, models,
+    jq -S '{labels, models: [.models[] | del(.snapshots["published", "outdated", "refused"])],
             counters: [.counters[] | {read, labelled, duplicate, unmatched, late, dead}]}' "$1"
 }
 
