@@ -32,13 +32,13 @@ struct drift_arguments {
     size_t n_models, model_capacity;
     int task;        /* enum esp_drift_task, -1: all */
     const char *run; /* the beginning of its name, "all", or NULL: each model's newest */
-    int64_t since_us, until_us;
+    int64_t since_us, until_us, max_age_us;
     enum format format;
     enum drift_by by;
     const char *html_path;
 };
 
-enum { KEY_FROM = 1000, KEY_RUN, KEY_SINCE, KEY_UNTIL, KEY_FORMAT, KEY_HTML, KEY_BY };
+enum { KEY_FROM = 1000, KEY_RUN, KEY_MAX_AGE, KEY_SINCE, KEY_UNTIL, KEY_FORMAT, KEY_HTML, KEY_BY };
 
 static const struct argp_option drift_options[] = {
     {"from", KEY_FROM, "FOLDER", 0,
@@ -51,6 +51,9 @@ static const struct argp_option drift_options[] = {
      "The run whose name begins so, or all (default: the newest run of each model)", 0},
     {"since", KEY_SINCE, "TIME", 0, "Only windows that start at this time or later", 0},
     {"until", KEY_UNTIL, "TIME", 0, "Only windows that end at this time or earlier", 0},
+    {"max-age", KEY_MAX_AGE, "SPAN", 0,
+     "Only ages up to this: more windows have every one of them, if older ages are measured seldom",
+     0},
     {"format", KEY_FORMAT, "FORMAT", 0, "table (default), csv or json", 0},
     {"by", KEY_BY, "SPAN", 0,
      "Rows of the tables by time: window or day (default: by day from two days on)", 0},
@@ -86,6 +89,15 @@ static int64_t parse_time(struct argp_state *state, const char *option, const ch
     if (esp_time_parse(text, &time_us, &err) != ESP_OK)
         argp_error(state, "--%s: %s", option, err.text);
     return time_us;
+}
+
+static int64_t parse_span(struct argp_state *state, const char *option, const char *text)
+{
+    int64_t span_us = 0;
+    struct esp_error err = {0};
+    if (esp_span_parse(text, &span_us, &err) != ESP_OK)
+        argp_error(state, "--%s: %s", option, err.text);
+    return span_us;
 }
 
 static error_t add_model(struct drift_arguments *arguments, const char *name)
@@ -126,6 +138,9 @@ static error_t parse_drift(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_RUN:
         arguments->run = text;
+        return 0;
+    case KEY_MAX_AGE:
+        arguments->max_age_us = parse_span(state, "max-age", text);
         return 0;
     case KEY_SINCE:
         arguments->since_us = parse_time(state, "since", text);
@@ -206,15 +221,22 @@ static enum esp_status open_source(struct drift_source *source,
 
 /* ---- which records --------------------------------------------------------------------------- */
 
+/* The newest run of each model. */
 struct choice {
-    const struct drift_arguments *arguments;
-    const struct drift_store *store; /* for newest runs; NULL: not yet */
     struct newest {
         struct esp_bytes model, run;
         int64_t end_us;
     } * newest; /* (n): one a model */
     size_t n;
 };
+
+/* A record's age is a span that is in range: the decoder has looked. */
+static int64_t age_of(const struct esp_drift_record *record)
+{
+    return record->age == ESP_DRIFT_NO_AGE
+               ? 0
+               : record->age * (record->window_end_us - record->window_start_us);
+}
 
 static bool is_asked_for(const void *context, const struct esp_drift_record *record)
 {
@@ -227,6 +249,7 @@ static bool is_asked_for(const void *context, const struct esp_drift_record *rec
     return has_model && (arguments->task < 0 || (int)record->task == arguments->task) &&
            record->window_start_us >= arguments->since_us &&
            record->window_end_us <= arguments->until_us &&
+           age_of(record) <= arguments->max_age_us &&
            (any_run ||
             (strlen(run) <= record->run.size && memcmp(record->run.data, run, strlen(run)) == 0));
 }
@@ -242,7 +265,8 @@ static struct newest *newest_of(const struct choice *choice, struct esp_bytes mo
 
 static bool is_newest(const void *context, const struct esp_drift_record *record)
 {
-    return esp_bytes_equal(newest_of(context, record->model)->run, record->run);
+    const struct newest *newest = newest_of(context, record->model);
+    return newest != NULL && esp_bytes_equal(newest->run, record->run);
 }
 
 /* The run of each model that reaches furthest; of two that reach as far, the one that came later.
@@ -392,7 +416,7 @@ static enum esp_status show(const struct drift_arguments *arguments, struct drif
 int cmd_drift(int argc, char **argv)
 {
     struct drift_arguments arguments = {
-        .task = -1, .since_us = ESP_TIME_NONE, .until_us = ESP_TIME_END};
+        .task = -1, .since_us = ESP_TIME_NONE, .until_us = ESP_TIME_END, .max_age_us = INT64_MAX};
     struct drift_source source = {0};
     struct drift_store store = {0};
     struct drift_counts counts;
