@@ -238,6 +238,14 @@ static int64_t age_of(const struct esp_drift_record *record)
                : record->age * (record->window_end_us - record->window_start_us);
 }
 
+/* Records of other tasks are pooled too, and left out when it comes to showing: see
+ * esp_drift_report_keep_task(). */
+static bool is_of_task(const struct drift_arguments *arguments,
+                       const struct esp_drift_record *record)
+{
+    return arguments->task < 0 || (int)record->task == arguments->task;
+}
+
 static bool is_asked_for(const void *context, const struct esp_drift_record *record)
 {
     const struct drift_arguments *arguments = context;
@@ -246,8 +254,7 @@ static bool is_asked_for(const void *context, const struct esp_drift_record *rec
         has_model = has_model || esp_bytes_equal(record->model, esp_bytes_of(arguments->models[i]));
     const char *run = arguments->run;
     bool any_run = run == NULL || strcmp(run, "all") == 0;
-    return has_model && (arguments->task < 0 || (int)record->task == arguments->task) &&
-           record->window_start_us >= arguments->since_us &&
+    return has_model && record->window_start_us >= arguments->since_us &&
            record->window_end_us <= arguments->until_us &&
            age_of(record) <= arguments->max_age_us &&
            (any_run ||
@@ -337,18 +344,24 @@ static enum esp_status choose_records(const struct drift_source *source,
     size_t n_before = 0;
     for (size_t i = 0; i < store->n; i++)
         n_before += !store->dead[i];
-    if (drift_store_keep(store, is_asked_for, arguments) == 0)
+    drift_store_keep(store, is_asked_for, arguments);
+    size_t n_shown = 0;
+    for (size_t i = 0; i < store->n; i++)
+        n_shown += is_of_task(arguments, &store->records[i]);
+    if (n_shown == 0)
         return nothing_to_show(source->topic, counts, n_before, err);
     return arguments->run == NULL ? keep_newest(store, err) : ESP_OK;
 }
 
 /* ---- what is shown --------------------------------------------------------------------------- */
 
-static void print_csv(const struct drift_store *store)
+static void print_csv(const struct drift_arguments *arguments, const struct drift_store *store)
 {
     drift_csv_head(stdout);
-    for (size_t i = 0; i < store->n; i++)
-        drift_csv_row(&store->records[i], stdout);
+    for (size_t i = 0; i < store->n; i++) {
+        if (is_of_task(arguments, &store->records[i]))
+            drift_csv_row(&store->records[i], stdout);
+    }
 }
 
 static void put_count(json_t *object, const char *key, uint64_t count)
@@ -356,8 +369,22 @@ static void put_count(json_t *object, const char *key, uint64_t count)
     json_object_set_new(object, key, json_integer((json_int_t)count));
 }
 
+static enum esp_status print_record(const struct esp_drift_record *record, bool is_first,
+                                    struct esp_error *err)
+{
+    json_t *object = drift_record_json(record);
+    if (object == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory");
+    fputs(is_first ? "\n" : ",\n", stdout);
+    int failed = json_dumpf(object, stdout, JSON_COMPACT);
+    json_decref(object);
+    return failed ? esp_fail(err, ESP_EIO, "standard output cannot be written: %s", strerror(errno))
+                  : ESP_OK;
+}
+
 /* Records one by one, for there may be many. */
-static enum esp_status print_json(const struct esp_drift_report *report,
+static enum esp_status print_json(const struct drift_arguments *arguments,
+                                  const struct esp_drift_report *report,
                                   const struct drift_store *store,
                                   const struct drift_counts *counts, struct esp_error *err)
 {
@@ -378,13 +405,12 @@ static enum esp_status print_json(const struct esp_drift_report *report,
         json_dumpf(pooled, stdout, JSON_INDENT(1));
         fputs(",\n\"records\": [", stdout);
     }
+    bool is_first = true;
     for (size_t i = 0; status == ESP_OK && i < store->n; i++) {
-        json_t *record = drift_record_json(&store->records[i]);
-        fputs(i == 0 ? "\n" : ",\n", stdout);
-        if (record == NULL || json_dumpf(record, stdout, JSON_COMPACT) != 0)
-            status = esp_fail(err, record == NULL ? ESP_ENOMEM : ESP_EIO,
-                              "standard output cannot be written: %s", strerror(errno));
-        json_decref(record);
+        if (!is_of_task(arguments, &store->records[i]))
+            continue;
+        status = print_record(&store->records[i], is_first, err);
+        is_first = false;
     }
     if (status == ESP_OK)
         fputs("\n]}\n", stdout);
@@ -399,12 +425,14 @@ static enum esp_status show(const struct drift_arguments *arguments, struct drif
 {
     struct esp_drift_report report = {0};
     enum esp_status status = esp_drift_report_init(&report, store->records, store->n, err);
+    if (status == ESP_OK && arguments->task >= 0)
+        esp_drift_report_keep_task(&report, (enum esp_drift_task)arguments->task);
     if (status == ESP_OK && arguments->format == FORMAT_TABLE)
         status = drift_table_print(&report, arguments->by, stdout, err);
     else if (status == ESP_OK && arguments->format == FORMAT_CSV)
-        print_csv(store);
+        print_csv(arguments, store);
     else if (status == ESP_OK)
-        status = print_json(&report, store, counts, err);
+        status = print_json(arguments, &report, store, counts, err);
     if (status == ESP_OK && arguments->html_path != NULL)
         status = drift_page_write(arguments->html_path, &report, err);
     if (status == ESP_OK && arguments->html_path != NULL)
