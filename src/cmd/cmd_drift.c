@@ -32,13 +32,13 @@ struct drift_arguments {
     size_t n_models, model_capacity;
     int task;        /* enum esp_drift_task, -1: all */
     const char *run; /* the beginning of its name, "all", or NULL: each model's newest */
-    int64_t since_us, until_us;
+    int64_t since_us, until_us, max_age_us;
     enum format format;
     enum drift_by by;
     const char *html_path;
 };
 
-enum { KEY_FROM = 1000, KEY_RUN, KEY_SINCE, KEY_UNTIL, KEY_FORMAT, KEY_HTML, KEY_BY };
+enum { KEY_FROM = 1000, KEY_RUN, KEY_MAX_AGE, KEY_SINCE, KEY_UNTIL, KEY_FORMAT, KEY_HTML, KEY_BY };
 
 static const struct argp_option drift_options[] = {
     {"from", KEY_FROM, "FOLDER", 0,
@@ -51,6 +51,9 @@ static const struct argp_option drift_options[] = {
      "The run whose name begins so, or all (default: the newest run of each model)", 0},
     {"since", KEY_SINCE, "TIME", 0, "Only windows that start at this time or later", 0},
     {"until", KEY_UNTIL, "TIME", 0, "Only windows that end at this time or earlier", 0},
+    {"max-age", KEY_MAX_AGE, "SPAN", 0,
+     "Only ages up to this: more windows have every one of them, if older ages are measured seldom",
+     0},
     {"format", KEY_FORMAT, "FORMAT", 0, "table (default), csv or json", 0},
     {"by", KEY_BY, "SPAN", 0,
      "Rows of the tables by time: window or day (default: by day from two days on)", 0},
@@ -86,6 +89,15 @@ static int64_t parse_time(struct argp_state *state, const char *option, const ch
     if (esp_time_parse(text, &time_us, &err) != ESP_OK)
         argp_error(state, "--%s: %s", option, err.text);
     return time_us;
+}
+
+static int64_t parse_span(struct argp_state *state, const char *option, const char *text)
+{
+    int64_t span_us = 0;
+    struct esp_error err = {0};
+    if (esp_span_parse(text, &span_us, &err) != ESP_OK)
+        argp_error(state, "--%s: %s", option, err.text);
+    return span_us;
 }
 
 static error_t add_model(struct drift_arguments *arguments, const char *name)
@@ -126,6 +138,9 @@ static error_t parse_drift(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_RUN:
         arguments->run = text;
+        return 0;
+    case KEY_MAX_AGE:
+        arguments->max_age_us = parse_span(state, "max-age", text);
         return 0;
     case KEY_SINCE:
         arguments->since_us = parse_time(state, "since", text);
@@ -206,15 +221,30 @@ static enum esp_status open_source(struct drift_source *source,
 
 /* ---- which records --------------------------------------------------------------------------- */
 
+/* The newest run of each model. */
 struct choice {
-    const struct drift_arguments *arguments;
-    const struct drift_store *store; /* for newest runs; NULL: not yet */
     struct newest {
         struct esp_bytes model, run;
         int64_t end_us;
     } * newest; /* (n): one a model */
     size_t n;
 };
+
+/* A record's age is a span that is in range: the decoder has looked. */
+static int64_t age_of(const struct esp_drift_record *record)
+{
+    return record->age == ESP_DRIFT_NO_AGE
+               ? 0
+               : record->age * (record->window_end_us - record->window_start_us);
+}
+
+/* Records of other tasks are pooled too, and left out when it comes to showing: see
+ * esp_drift_report_keep_task(). */
+static bool is_of_task(const struct drift_arguments *arguments,
+                       const struct esp_drift_record *record)
+{
+    return arguments->task < 0 || (int)record->task == arguments->task;
+}
 
 static bool is_asked_for(const void *context, const struct esp_drift_record *record)
 {
@@ -224,9 +254,9 @@ static bool is_asked_for(const void *context, const struct esp_drift_record *rec
         has_model = has_model || esp_bytes_equal(record->model, esp_bytes_of(arguments->models[i]));
     const char *run = arguments->run;
     bool any_run = run == NULL || strcmp(run, "all") == 0;
-    return has_model && (arguments->task < 0 || (int)record->task == arguments->task) &&
-           record->window_start_us >= arguments->since_us &&
+    return has_model && record->window_start_us >= arguments->since_us &&
            record->window_end_us <= arguments->until_us &&
+           age_of(record) <= arguments->max_age_us &&
            (any_run ||
             (strlen(run) <= record->run.size && memcmp(record->run.data, run, strlen(run)) == 0));
 }
@@ -242,7 +272,8 @@ static struct newest *newest_of(const struct choice *choice, struct esp_bytes mo
 
 static bool is_newest(const void *context, const struct esp_drift_record *record)
 {
-    return esp_bytes_equal(newest_of(context, record->model)->run, record->run);
+    const struct newest *newest = newest_of(context, record->model);
+    return newest != NULL && esp_bytes_equal(newest->run, record->run);
 }
 
 /* The run of each model that reaches furthest; of two that reach as far, the one that came later.
@@ -313,18 +344,24 @@ static enum esp_status choose_records(const struct drift_source *source,
     size_t n_before = 0;
     for (size_t i = 0; i < store->n; i++)
         n_before += !store->dead[i];
-    if (drift_store_keep(store, is_asked_for, arguments) == 0)
+    drift_store_keep(store, is_asked_for, arguments);
+    size_t n_shown = 0;
+    for (size_t i = 0; i < store->n; i++)
+        n_shown += is_of_task(arguments, &store->records[i]);
+    if (n_shown == 0)
         return nothing_to_show(source->topic, counts, n_before, err);
     return arguments->run == NULL ? keep_newest(store, err) : ESP_OK;
 }
 
 /* ---- what is shown --------------------------------------------------------------------------- */
 
-static void print_csv(const struct drift_store *store)
+static void print_csv(const struct drift_arguments *arguments, const struct drift_store *store)
 {
     drift_csv_head(stdout);
-    for (size_t i = 0; i < store->n; i++)
-        drift_csv_row(&store->records[i], stdout);
+    for (size_t i = 0; i < store->n; i++) {
+        if (is_of_task(arguments, &store->records[i]))
+            drift_csv_row(&store->records[i], stdout);
+    }
 }
 
 static void put_count(json_t *object, const char *key, uint64_t count)
@@ -332,8 +369,22 @@ static void put_count(json_t *object, const char *key, uint64_t count)
     json_object_set_new(object, key, json_integer((json_int_t)count));
 }
 
+static enum esp_status print_record(const struct esp_drift_record *record, bool is_first,
+                                    struct esp_error *err)
+{
+    json_t *object = drift_record_json(record);
+    if (object == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory");
+    fputs(is_first ? "\n" : ",\n", stdout);
+    int failed = json_dumpf(object, stdout, JSON_COMPACT);
+    json_decref(object);
+    return failed ? esp_fail(err, ESP_EIO, "standard output cannot be written: %s", strerror(errno))
+                  : ESP_OK;
+}
+
 /* Records one by one, for there may be many. */
-static enum esp_status print_json(const struct esp_drift_report *report,
+static enum esp_status print_json(const struct drift_arguments *arguments,
+                                  const struct esp_drift_report *report,
                                   const struct drift_store *store,
                                   const struct drift_counts *counts, struct esp_error *err)
 {
@@ -354,13 +405,12 @@ static enum esp_status print_json(const struct esp_drift_report *report,
         json_dumpf(pooled, stdout, JSON_INDENT(1));
         fputs(",\n\"records\": [", stdout);
     }
+    bool is_first = true;
     for (size_t i = 0; status == ESP_OK && i < store->n; i++) {
-        json_t *record = drift_record_json(&store->records[i]);
-        fputs(i == 0 ? "\n" : ",\n", stdout);
-        if (record == NULL || json_dumpf(record, stdout, JSON_COMPACT) != 0)
-            status = esp_fail(err, record == NULL ? ESP_ENOMEM : ESP_EIO,
-                              "standard output cannot be written: %s", strerror(errno));
-        json_decref(record);
+        if (!is_of_task(arguments, &store->records[i]))
+            continue;
+        status = print_record(&store->records[i], is_first, err);
+        is_first = false;
     }
     if (status == ESP_OK)
         fputs("\n]}\n", stdout);
@@ -375,12 +425,14 @@ static enum esp_status show(const struct drift_arguments *arguments, struct drif
 {
     struct esp_drift_report report = {0};
     enum esp_status status = esp_drift_report_init(&report, store->records, store->n, err);
+    if (status == ESP_OK && arguments->task >= 0)
+        esp_drift_report_keep_task(&report, (enum esp_drift_task)arguments->task);
     if (status == ESP_OK && arguments->format == FORMAT_TABLE)
         status = drift_table_print(&report, arguments->by, stdout, err);
     else if (status == ESP_OK && arguments->format == FORMAT_CSV)
-        print_csv(store);
+        print_csv(arguments, store);
     else if (status == ESP_OK)
-        status = print_json(&report, store, counts, err);
+        status = print_json(arguments, &report, store, counts, err);
     if (status == ESP_OK && arguments->html_path != NULL)
         status = drift_page_write(arguments->html_path, &report, err);
     if (status == ESP_OK && arguments->html_path != NULL)
@@ -392,7 +444,7 @@ static enum esp_status show(const struct drift_arguments *arguments, struct drif
 int cmd_drift(int argc, char **argv)
 {
     struct drift_arguments arguments = {
-        .task = -1, .since_us = ESP_TIME_NONE, .until_us = ESP_TIME_END};
+        .task = -1, .since_us = ESP_TIME_NONE, .until_us = ESP_TIME_END, .max_age_us = INT64_MAX};
     struct drift_source source = {0};
     struct drift_store store = {0};
     struct drift_counts counts;

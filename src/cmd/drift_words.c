@@ -1,6 +1,7 @@
 /* drift_words.c - see drift_words.h. */
 #include "cmd/drift_words.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -125,8 +126,8 @@ static void conclude(const struct esp_drift_entry *entry, const struct esp_drift
     const struct esp_figure *fresh = &entry->curve.points[0].pool.figures.log_loss;
     char age[DRIFT_TEXT_SIZE], amount[128], share[64] = "";
     const char *noun = drift_task_noun(entry->task);
-    bool is_gain = drift.has_interval ? drift.high < 0 : drift.value < 0;
-    bool is_clear = drift.has_interval && (drift.low > 0 || drift.high < 0);
+    bool is_gain = drift.has_interval && drift.high < 0;
+    bool is_clear = is_gain || (drift.has_interval && drift.low > 0);
     if (is_gain)
         drift =
             (struct esp_figure){true, drift.has_interval, -drift.value, -drift.high, -drift.low};
@@ -135,14 +136,18 @@ static void conclude(const struct esp_drift_entry *entry, const struct esp_drift
                  100 * drift.value / fresh->value);
     drift_age_text(point->age_us, age);
     put_amount(&drift, drift_difference_decimals(entry), amount, sizeof amount);
-    if (drift.has_interval && !is_clear)
+    if (!drift.has_interval)
+        snprintf(text, DRIFT_TEXT_SIZE,
+                 "There are too few examples (%" PRIu64 " %s) to tell what a model %.20s old loses "
+                 "on %s.",
+                 point->pool.figures.positives, noun, age, noun);
+    else if (!is_clear)
         snprintf(text, DRIFT_TEXT_SIZE,
                  "A model %.20s old shows no loss on %s that can be told from chance: %s.", age,
                  noun, amount);
     else
-        snprintf(text, DRIFT_TEXT_SIZE, "A model %.20s old %s %s on %s%s.%s", age,
-                 is_gain ? "gains" : "loses", amount, noun, share,
-                 drift.has_interval ? "" : " There are too few examples for an interval.");
+        snprintf(text, DRIFT_TEXT_SIZE, "A model %.20s old %s %s on %s%s.", age,
+                 is_gain ? "gains" : "loses", amount, noun, share);
 }
 
 const char *drift_conclusion(const struct esp_drift_entry *entry, char text[DRIFT_TEXT_SIZE])

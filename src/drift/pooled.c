@@ -214,29 +214,61 @@ static size_t windows_a_day(const struct esp_drift_entry *entry, size_t n)
     return stride < ESP_DAY ? (size_t)(ESP_DAY / stride) : 1;
 }
 
-/* Keeps of the windows that have the first n ages those of whole days; all of them if there is no
- * whole day. Returns how many windows were kept; *out_days is the number of whole days. */
-static size_t choose_windows(const struct esp_drift_entry *entry, const size_t *depth, size_t n,
-                             bool *chosen, size_t *out_days)
+/*
+ * Windows of a day in which the model was measured at the first n ages, and this task had no
+ * example: there are no records of those, and the day is whole all the same. `clicks` is the
+ * model's entry for clicks, which every impression is an example of; NULL: not known.
+ */
+static size_t empty_windows(const struct esp_drift_entry *entry,
+                            const struct esp_drift_entry *clicks, size_t n, int64_t day)
 {
+    if (clicks == NULL || clicks->n_ages < n ||
+        clicks->series[n - 1].age != entry->series[n - 1].age)
+        return 0;
+    const struct esp_drift_series *fresh = &clicks->series[0];
+    size_t n_empty = 0;
+    for (size_t i = first_from(fresh, day * ESP_DAY);
+         i < fresh->n && day_of(fresh->records[i].window_start_us) == day; i++) {
+        int64_t start_us = fresh->records[i].window_start_us;
+        bool is_empty = find_window(&entry->series[0], start_us) == NULL;
+        for (size_t age = 1; is_empty && age < n; age++)
+            is_empty = find_window(&clicks->series[age], start_us) != NULL;
+        n_empty += is_empty;
+    }
+    return n_empty;
+}
+
+/* What decides which windows a curve takes. */
+struct selection {
+    const struct esp_drift_entry *entry, *clicks; /* see empty_windows() */
+    size_t *depth;                                /* of each window of age 0: measure_depths() */
+    bool *chosen;                                 /* of each */
+    size_t n_days;                                /* whole ones among the chosen */
+};
+
+/* Chooses of the windows that have the first n ages those of whole days; all of them if there is no
+ * whole day. Returns how many. */
+static size_t choose_windows(struct selection *selection, size_t n)
+{
+    const struct esp_drift_entry *entry = selection->entry, *clicks = selection->clicks;
     const struct esp_drift_series *fresh = &entry->series[0];
-    size_t needed = windows_a_day(entry, n), n_all = 0, n_whole = 0;
-    *out_days = 0;
+    bool has_clicks = clicks != NULL && clicks->n_ages >= n;
+    size_t needed = windows_a_day(has_clicks ? clicks : entry, n), n_all = 0, n_whole = 0;
+    selection->n_days = 0;
     for (size_t i = 0, end; i < fresh->n; i = end) {
+        int64_t day = day_of(fresh->records[i].window_start_us);
         size_t n_day = 0;
-        for (end = i; end < fresh->n && day_of(fresh->records[end].window_start_us) ==
-                                            day_of(fresh->records[i].window_start_us);
-             end++)
-            n_day += depth[end] >= n;
-        bool is_whole = n_day >= needed;
+        for (end = i; end < fresh->n && day_of(fresh->records[end].window_start_us) == day; end++)
+            n_day += selection->depth[end] >= n;
+        bool is_whole = n_day > 0 && n_day + empty_windows(entry, clicks, n, day) >= needed;
         for (size_t k = i; k < end; k++)
-            chosen[k] = is_whole && depth[k] >= n;
-        *out_days += is_whole;
+            selection->chosen[k] = is_whole && selection->depth[k] >= n;
+        selection->n_days += is_whole;
         n_whole += is_whole ? n_day : 0;
         n_all += n_day;
     }
     for (size_t i = 0; n_whole == 0 && i < fresh->n; i++)
-        chosen[i] = depth[i] >= n;
+        selection->chosen[i] = selection->depth[i] >= n;
     return n_whole > 0 ? n_whole : n_all;
 }
 
@@ -259,34 +291,47 @@ static void pool_curve(struct esp_drift_entry *entry, const bool *chosen)
  * The oldest age that can be reached with whole days decides which windows count; if no whole day
  * has even the second age, the oldest that any window has.
  */
-static enum esp_status make_curve(struct esp_drift_entry *entry, struct esp_error *err)
+static size_t choose_ages(struct selection *selection)
+{
+    size_t n = selection->entry->n_ages;
+    for (; n > 1; n--) {
+        if (choose_windows(selection, n) > 0 && selection->n_days > 0)
+            return n;
+    }
+    for (n = selection->entry->n_ages; n > 1; n--) {
+        if (choose_windows(selection, n) > 0)
+            return n;
+    }
+    choose_windows(selection, n);
+    return n;
+}
+
+static enum esp_status make_curve(struct esp_drift_entry *entry,
+                                  const struct esp_drift_entry *clicks, struct esp_error *err)
 {
     if (entry->n_ages == 0 || entry->series[0].age != 0)
         return ESP_OK;
     enum esp_status status = ESP_OK;
-    size_t n_fresh = entry->series[0].n, n_days = 0, n = entry->n_ages;
-    size_t *depth = calloc(n_fresh, sizeof *depth);
-    bool *chosen = calloc(n_fresh, sizeof *chosen);
-    entry->curve.points = calloc(n, sizeof *entry->curve.points);
-    if (depth == NULL || chosen == NULL || entry->curve.points == NULL) {
+    size_t n_fresh = entry->series[0].n;
+    struct selection selection = {
+        .entry = entry,
+        .clicks = clicks,
+        .depth = calloc(n_fresh, sizeof *selection.depth),
+        .chosen = calloc(n_fresh, sizeof *selection.chosen),
+    };
+    entry->curve.points = calloc(entry->n_ages, sizeof *entry->curve.points);
+    if (selection.depth == NULL || selection.chosen == NULL || entry->curve.points == NULL) {
         status = esp_fail(err, ESP_ENOMEM, "out of memory");
         goto out;
     }
-    measure_depths(entry, depth);
-    for (; n > 1 && (choose_windows(entry, depth, n, chosen, &n_days) == 0 || n_days == 0);)
-        n--;
-    if (n_days == 0) {
-        for (n = entry->n_ages; n > 1 && choose_windows(entry, depth, n, chosen, &n_days) == 0;)
-            n--;
-    }
-    choose_windows(entry, depth, n, chosen, &n_days);
-    entry->curve.n_points = n;
-    entry->curve.n_days = n_days;
-    entry->curve.n_older = entry->n_ages - n;
-    pool_curve(entry, chosen);
+    measure_depths(entry, selection.depth);
+    entry->curve.n_points = choose_ages(&selection);
+    entry->curve.n_days = selection.n_days;
+    entry->curve.n_older = entry->n_ages - entry->curve.n_points;
+    pool_curve(entry, selection.chosen);
 out:
-    free(depth);
-    free(chosen);
+    free(selection.depth);
+    free(selection.chosen);
     return status;
 }
 
@@ -447,6 +492,21 @@ static void make_common(struct esp_drift_report *report)
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
+/* The entry for clicks of the same model, if it has come: clicks come first. NULL: none, or it is
+ * this one. */
+static const struct esp_drift_entry *clicks_of(const struct esp_drift_report *report,
+                                               const struct esp_drift_entry *entry)
+{
+    for (size_t e = 0; e < report->n_entries; e++) {
+        const struct esp_drift_entry *other = &report->entries[e];
+        if (other != entry && other->task == ESP_DRIFT_CLICK && other->curve.points != NULL &&
+            other->window_us == entry->window_us && esp_bytes_equal(other->model, entry->model) &&
+            esp_bytes_equal(other->run, entry->run))
+            return other;
+    }
+    return NULL;
+}
+
 static enum esp_status add_entry(struct esp_drift_report *report, size_t *capacity,
                                  const struct esp_drift_record *records, size_t n,
                                  struct esp_error *err)
@@ -458,7 +518,7 @@ static enum esp_status add_entry(struct esp_drift_report *report, size_t *capaci
     struct esp_drift_entry *entry = &report->entries[report->n_entries++];
     status = group_entry(entry, records, n, err);
     if (status == ESP_OK)
-        status = make_curve(entry, err);
+        status = make_curve(entry, clicks_of(report, entry), err);
     return status == ESP_OK ? make_periods(entry, err) : status;
 }
 
@@ -488,16 +548,38 @@ enum esp_status esp_drift_report_init(struct esp_drift_report *report,
     return ESP_OK;
 }
 
-void esp_drift_report_release(struct esp_drift_report *report)
+static void release_entry(struct esp_drift_entry *entry)
 {
+    free(entry->series);
+    free(entry->curve.points);
+    free(entry->windows.periods);
+    free(entry->days.periods);
+    free(entry->figures);
+}
+
+void esp_drift_report_keep_task(struct esp_drift_report *report, enum esp_drift_task task)
+{
+    size_t kept = 0;
     for (size_t e = 0; e < report->n_entries; e++) {
         struct esp_drift_entry *entry = &report->entries[e];
-        free(entry->series);
-        free(entry->curve.points);
-        free(entry->windows.periods);
-        free(entry->days.periods);
-        free(entry->figures);
+        if (entry->task != task) {
+            release_entry(entry);
+            continue;
+        }
+        const struct esp_drift_periods *windows = &entry->windows;
+        int64_t start_us = windows->periods[0].start_us;
+        int64_t end_us = windows->periods[windows->n - 1].end_us;
+        report->start_us = kept == 0 || start_us < report->start_us ? start_us : report->start_us;
+        report->end_us = kept == 0 || end_us > report->end_us ? end_us : report->end_us;
+        report->entries[kept++] = *entry;
     }
+    report->n_entries = kept;
+}
+
+void esp_drift_report_release(struct esp_drift_report *report)
+{
+    for (size_t e = 0; e < report->n_entries; e++)
+        release_entry(&report->entries[e]);
     free(report->entries);
     *report = (struct esp_drift_report){0};
 }

@@ -102,6 +102,10 @@ struct esp_drift_report {
 enum esp_status esp_drift_report_init(struct esp_drift_report *report,
                                       struct esp_drift_record *records, size_t n,
                                       struct esp_error *err);
+/* Forgets the entries of other tasks. Their records must be there when it is made, for those of
+ * clicks tell which windows a task without an example has no record of. */
+void esp_drift_report_keep_task(struct esp_drift_report *report, enum esp_drift_task task);
+
 /* { 0 } is fine. */
 void esp_drift_report_release(struct esp_drift_report *report);
 

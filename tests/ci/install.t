@@ -9,7 +9,8 @@ installs() {
     cmake --install "$ESPALIER_BUILD" --prefix "$prefix"
     local file
     for file in bin/espalier bin/espalier-sim bin/espalier-load include/espalier/espalier.h \
-        share/doc/espalier/LICENSE share/doc/espalier/docs/design.md \
+        share/doc/espalier/LICENSE share/doc/espalier/chart.js.copyright \
+        share/doc/espalier/docs/design.md \
         share/espalier/schemas/impression.avsc; do
         [ -e "$prefix/$file" ] || { echo "$file is missing" && return 1; }
     done

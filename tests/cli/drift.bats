@@ -166,7 +166,7 @@ END
 
 @test "wrong arguments are named" {
     hand_made | write
-    for wrong in "--format xml" "--task clicks" "--by year" "--since yesterday" "data" \
+    for wrong in "--format xml" "--task clicks" "--by year" "--since yesterday" "data" "--max-age old" \
         "--since 2026-01-06 --until 2026-01-05" "--config e.ini"; do
         # shellcheck disable=SC2086
         run espalier drift --from data $wrong
@@ -200,6 +200,8 @@ END
     [ "$(names --model next --model main --task click)" = '["01mainclick"]' ]
     [ "$(names --until 2026-01-05)" = '["femainclick"]' ]
     [ "$(espalier drift --from data --format csv --since 2026-01-05T01:00:00Z | wc -l)" -eq 5 ]
+    [ "$(espalier drift --from data --run all --format json --max-age 59m | jq '[.records[].age] | max')" -eq 0 ]
+    [ "$(espalier drift --from data --run all --format json --max-age 1h | jq '[.records[].age] | max')" -eq 1 ]
     run espalier drift --from data --run all
     mentions "main (run fedcba98): A model 1 h old loses 0.0150 nats (0.0080 to 0.0220) on clicks"
 }
@@ -215,6 +217,25 @@ END
     run cat table
     says_line "main                      80  80.0 %        3   -0.0500 (-0.0721 to -0.0279)"
     grep -q "^live   carried scores" table
+}
+
+@test "the sentence says loss, gain, chance, or that there are too few examples" {
+    local all='start=2026-01-05T00:00:00Z examples=100 w=100 y=40 ww=100'
+    local pair='paired_examples=100 paired_clusters=100 paired_w=100 paired_ww=100 paired_dd=1'
+    for case in "positives=40 paired_d=4 paired_dw=4" "positives=40 paired_d=-4 paired_dw=-4" \
+        "positives=40 paired_d=1 paired_dw=1" "positives=20 paired_d=4 paired_dw=4"; do
+        positives=${case%% *}
+        printf '%s\n' "$all $positives age=0 l=50 wl=50 ll=26" \
+            "$all $case age=24 l=50 wl=50 ll=26 $pair paired_$positives" | write
+        espalier drift --from data | sed -n 's/^main: //p'
+    done >said
+    # 4 / 100; 1 - 2 0.04 4 + 0.04^2 100 = 0.84: 1.96 sqrt(0.84 100/99) / 100 = 0.0181; for 1: 0.0196
+    diff - said <<'END'
+A model 24 h old loses 0.0400 nats (0.0219 to 0.0581) on clicks, 8 % of the loss of one up to date.
+A model 24 h old gains 0.0400 nats (0.0219 to 0.0581) on clicks, 8 % of the loss of one up to date.
+A model 24 h old shows no loss on clicks that can be told from chance: 0.0100 nats (-0.0096 to 0.0296).
+There are too few examples (20 clicks) to tell what a model 24 h old loses on clicks.
+END
 }
 
 @test "csv quotes what needs it" {

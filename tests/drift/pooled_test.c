@@ -147,6 +147,38 @@ static void test_choice(const void *data)
     g_array_free(list, TRUE);
 }
 
+/* A window without a clicked impression has no records of installs after a click. */
+static void test_empty_windows(void)
+{
+    for (int has_clicks = 0; has_clicks < 2; has_clicks++) {
+        GArray *list = list_new();
+        for (int64_t hour = 0; hour < 48; hour++) {
+            for (int32_t age = 0; age < 2; age++) {
+                struct esp_drift_record record = plain(hour, age, 0.5);
+                if (has_clicks)
+                    g_array_append_val(list, record);
+                record.task = ESP_DRIFT_INSTALL_GIVEN_CLICK;
+                bool is_empty = hour == 3 || hour == 4, lacks_age = hour == 30 && age == 1;
+                if (!is_empty && !lacks_age)
+                    g_array_append_val(list, record);
+            }
+        }
+        struct esp_drift_report report = pool(list);
+        const struct esp_drift_curve *curve = &report.entries[report.n_entries - 1].curve;
+        g_assert_cmpuint(report.n_entries, ==, 1 + has_clicks);
+        g_assert_cmpuint(curve->n_points, ==, 2);
+        g_assert_cmpuint(curve->n_days, ==, has_clicks ? 1 : 0);
+        g_assert_cmpuint(curve->points[1].pool.n_windows, ==, has_clicks ? 22 : 45);
+        esp_drift_report_keep_task(&report, ESP_DRIFT_INSTALL_GIVEN_CLICK);
+        g_assert_cmpuint(report.n_entries, ==, 1);
+        g_assert_cmpuint(report.entries[0].curve.n_days, ==, has_clicks ? 1 : 0);
+        g_assert_cmpint(report.start_us, ==, monday_us);
+        g_assert_cmpint(report.end_us, ==, monday_us + 2 * ESP_DAY);
+        esp_drift_report_release(&report);
+        g_array_free(list, TRUE);
+    }
+}
+
 /* ---- what is pooled -------------------------------------------------------------------------- */
 
 /* The figures of added sums, which are not means of the windows' figures. */
@@ -387,6 +419,8 @@ int main(int argc, char **argv)
         g_snprintf(name, sizeof name, "/pooled/curve/%s", choices[i].name);
         g_test_add_data_func(name, &choices[i], test_choice);
     }
+    g_test_add_func("/pooled/curve/windows without an example leave a day whole",
+                    test_empty_windows);
     g_test_add_func("/pooled/figures come from added sums", test_pooled_figures);
     g_test_add_func("/pooled/drift loss comes from the paired sums", test_drift_loss);
     g_test_add_func("/pooled/the telling age is the oldest of a day, else the youngest",
