@@ -149,8 +149,6 @@ static json_t *snapshots_json(const struct snapshot_status *snapshots, bool *ok)
     put_count(all, "taken", snapshots->n_taken, ok);
     put_count(all, "bytes", snapshots->n_bytes, ok);
     put_time(all, "newest_boundary", snapshots->newest_us, ok);
-    put_count(all, "published", snapshots->n_published, ok);
-    put_count(all, "outdated", snapshots->n_outdated, ok);
     put_count(all, "refused", snapshots->n_refused, ok);
     put_count(all, "given_up", snapshots->n_given_up, ok);
     return all;

@@ -14,6 +14,9 @@ install_window = 6h
 categorical = user_id, advertiser_id, campaign_id, app.bundle, geo.country
 buckets = hour'
     printf '[files]\nroot = data\n%s\n' "$common" >files.ini
+    for kind in impression click install; do
+        printf '[%ss]\ntopic = %s%ss\n' "$kind" "$prefix" "$kind" >>files.ini
+    done
     printf '[kafka]\nbootstrap.servers = %s\n%s\n' "$ESPALIER_TEST_BROKER" "$common" >kafka.ini
     for kind in impression click install; do
         printf '[%ss]\ntopic = %s%ss\nschema = %s\n' "$kind" "$prefix" "$kind" \
@@ -21,6 +24,8 @@ buckets = hour'
     done
     printf '[output]\nlate_topic = %slate\ndead_letter_topic = %sdead\nexamples_topic = %sexamples\n' \
         "$prefix" "$prefix" "$prefix" >>kafka.ini
+    printf '[snapshot]\ntopic = %ssnapshots\n[drift]\ntopic = %sdrift\n' "$prefix" "$prefix" |
+        tee -a files.ini >>kafka.ini
 }
 
 simulate() { # OUT [option...]
@@ -78,7 +83,7 @@ END
 
 @test "files and a broker give equal counters, metrics and weights" {
     mkdir data
-    simulate files:data --partitions 3
+    simulate files:data --prefix "$prefix" --partitions 3
     simulate "kafka:$ESPALIER_TEST_BROKER" --prefix "$prefix" --partitions 2
     espalier check --config kafka.ini --create-topics >/dev/null
     espalier train --config files.ini --summary files.json
@@ -89,7 +94,7 @@ END
 
 @test "one record a year ahead and one an hour ahead in each partition change no other's label" {
     mkdir data
-    simulate files:data --partitions 1
+    simulate files:data --prefix "$prefix" --partitions 1
     simulate "kafka:$ESPALIER_TEST_BROKER" --prefix "$prefix" --partitions 2 --wild
     espalier check --config kafka.ini --create-topics >/dev/null
     espalier train --config files.ini --summary files.json
