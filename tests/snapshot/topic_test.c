@@ -107,8 +107,12 @@ static void test_shared(struct scene *scene, gconstpointer unused)
     }
     esp_snapshot_source_free(source);
     esp_publisher_free(publishers[0]);
-    for (size_t i = 0; i < 4 * N_NUMBERS; i++)
-        test_file_release(&files[0][0][i]);
+    for (size_t r = 0; r < 2; r++) {
+        for (size_t m = 0; m < 2; m++) {
+            for (size_t k = 0; k < N_NUMBERS; k++)
+                test_file_release(&files[r][m][k]);
+        }
+    }
 }
 
 /* What compaction would leave is what is live, and nothing else. */
