@@ -69,12 +69,12 @@ void snapshot_print_table(const struct esp_live_snapshot *const *live, size_t n)
         int width = (int)strlen(live[i]->manifest.id.model);
         n_model = width > n_model ? width : n_model;
     }
-    printf("%-*s  %-16s  %12s  %-20s  %6s  %9s  %12s  %10s\n", n_model, "model", "run", "number",
+    printf("%-*s  %-16s  %10s  %-20s  %6s  %9s  %12s  %10s\n", n_model, "model", "run", "number",
            "boundary", "age", "size", "learned", "steps");
     for (size_t i = 0; i < n; i++) {
         const struct esp_snapshot_manifest_record *manifest = &live[i]->manifest;
         char boundary[ESP_TIME_TEXT_SIZE], age[32], size[32], learned[32], steps[32];
-        printf("%-*s  %-16s  %12" PRId64 "  %-20s  %6s  %9s  %12s  %10s\n", n_model,
+        printf("%-*s  %-16s  %10" PRId64 "  %-20s  %6s  %9s  %12s  %10s\n", n_model,
                manifest->id.model, manifest->id.run, manifest->id.number,
                esp_time_format(manifest->boundary_us, boundary),
                short_span(now_us - manifest->boundary_us, age, sizeof age),

@@ -196,6 +196,26 @@ END
     [ -z "$(ls -A tmp)" ]
 }
 
+@test "what a run publishes is sound, and the same run once more changes nothing" {
+    use_kafka
+    printf '[join]\nclick_window = 30m\ninstall_window = 1h\n' >>kafka.ini
+    espalier check --config kafka.ini --create-topics >/dev/null
+    train() {
+        espalier train --config kafka.ini -o snapshot.every=3h -o drift.window=3h \
+            -o "state.folder=$1" >/dev/null 2>&1
+    }
+    train one
+    espalier snapshot list --config kafka.ini --format json >first.json
+    [ "$(jq length first.json)" -eq 3 ]
+    espalier snapshot verify --config kafka.ini
+    espalier snapshot fetch --config kafka.ini -o newest
+    train two
+    espalier snapshot list --config kafka.ini --format json >second.json
+    cmp first.json second.json
+    espalier snapshot fetch --config kafka.ini -o again
+    cmp newest again
+}
+
 @test "check refuses a topic that would lose snapshots, and says what to change" {
     use_kafka
     espalier check --config kafka.ini --create-topics >/dev/null
