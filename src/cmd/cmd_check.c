@@ -12,6 +12,7 @@
 #include "cmd/inputs.h"
 #include "cmd/outputs.h"
 #include "cmd/serving.h"
+#include "cmd/snapshot_topic.h"
 #include "core/logger.h"
 
 enum { PEEK_RECORDS = 1000 };
@@ -266,6 +267,9 @@ static enum esp_status check_all(struct config *config, struct inputs *inputs,
     print_models(config);
     size_t n_missing = 0;
     status = check_outputs(config, inputs->log, arguments->create_topics, &n_missing, err);
+    if (status == ESP_OK && config->options.snapshot_every_us > 0)
+        status =
+            snapshot_topic_check(config, inputs->log, arguments->create_topics, &n_missing, err);
     if (status == ESP_OK)
         print_serving(config);
     if (status == ESP_OK && n_missing > 0)

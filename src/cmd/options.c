@@ -246,8 +246,9 @@ const struct esp_setting option_table[] = {
           "A snapshot of every model's weights is taken at each multiple of this in event time; it "
           "holds what was due before. 0: none, and no drift either."),
     ROW("snapshot", "topic", TEXT, FIELD(snapshot_topic), "espalier.snapshots",
-        "The compacted topic that snapshots are published to, or the folder below `files.root`, "
-        "where each is a file."),
+        "The topic that snapshots are published to, or the folder below `files.root`, where each "
+        "is a file. A topic needs two partitions and `cleanup.policy = compact`: `check` verifies "
+        "it."),
     RANGE("snapshot", "keep", INT, FIELD(snapshot_keep), "3", 2, 1000,
           "How many snapshots of a model stay there; older ones are retired."),
     CHOICE("snapshot", "rows", FIELD(snapshot_rows), "f32", "f32|bf16",

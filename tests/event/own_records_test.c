@@ -104,7 +104,7 @@ static void test_manifest(void)
 static void check_long(avro_value_t *record, const char *name, int64_t want)
 {
     avro_value_t field;
-    int64_t got = want + 1;
+    int64_t got = ~want;
     g_assert_cmpint(avro_value_get_by_name(record, name, &field, NULL), ==, 0);
     g_assert_cmpint(avro_value_get_long(&field, &got), ==, 0);
     g_assert_cmpint(got, ==, want);
