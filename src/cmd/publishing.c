@@ -84,6 +84,7 @@ static enum esp_status publish_or_retry(struct publishing *publishing,
     for (;;) {
         struct esp_error why = {0};
         enum esp_status status = ESP_OK;
+        run_beat(publishing->run, RUN_PUBLISHING);
         if (publishing->publisher == NULL)
             status = open_publisher(publishing, &why);
         if (status == ESP_OK)
@@ -182,6 +183,7 @@ static void forget(struct publication *publication)
 /* Takes what the queue holds; waits for one only if nothing waits here. False: there is no more. */
 static bool gather(struct publishing *publishing)
 {
+    run_waits(publishing->run, RUN_PUBLISHING);
     struct publication *next = publishing->n_waiting == 0
                                    ? esp_queue_pop(publishing->queue)
                                    : esp_queue_pop_within(publishing->queue, 0);
@@ -225,6 +227,7 @@ static void *publishing_main(void *context)
 {
     struct publishing *publishing = context;
     while (gather(publishing)) {
+        run_beat(publishing->run, RUN_PUBLISHING);
         drop_outdated(publishing);
         struct publication *oldest = publishing->waiting[0];
         publishing->n_waiting--;
@@ -233,6 +236,7 @@ static void *publishing_main(void *context)
         publish_one(publishing, oldest);
         forget(oldest);
     }
+    pulse_leave(&publishing->run->pulses[RUN_PUBLISHING]);
     return NULL;
 }
 

@@ -15,6 +15,7 @@ enum esp_status run_init(struct run *run, const struct config *config, struct es
     atomic_init(&run->stop, false);
     pulse_init(&run->pulses[RUN_INGEST], "ingest");
     pulse_init(&run->pulses[RUN_LEARNING], "learning");
+    pulse_init(&run->pulses[RUN_PUBLISHING], "publishing");
     pthread_mutex_init(&run->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);

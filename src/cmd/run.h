@@ -64,7 +64,7 @@ struct learn_status {
 };
 
 /* Threads whose pulse is watched. */
-enum run_thread { RUN_INGEST, RUN_LEARNING, N_RUN_THREADS };
+enum run_thread { RUN_INGEST, RUN_LEARNING, RUN_PUBLISHING, N_RUN_THREADS };
 
 struct run {
     const struct config *config;
