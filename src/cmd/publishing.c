@@ -45,13 +45,6 @@ static bool has_lost_patience(void *context)
     return now_us - publishing->stop_us > stop_patience_us;
 }
 
-static int64_t wall_clock_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return now.tv_sec * ESP_SECOND + now.tv_nsec / 1000;
-}
-
 /* A broker that is away is no failure: it is mentioned once a minute, and tried again. */
 static void wait_for_broker(struct publishing *publishing, const struct esp_error *why)
 {
@@ -159,7 +152,7 @@ static void publish_one(struct publishing *publishing, const struct publication 
             .path = publication->path,
             .id = {.number = info.number},
             .boundary_us = info.boundary_us,
-            .created_us = wall_clock_us(),
+            .created_us = run_wall_us(),
             .size = info.size,
             .checksum = checksum,
             .manifest_json = info.manifest_json,

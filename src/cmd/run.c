@@ -134,3 +134,10 @@ int64_t run_clock_us(void)
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * ESP_SECOND + now.tv_nsec / 1000;
 }
+
+int64_t run_wall_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * ESP_SECOND + now.tv_nsec / 1000;
+}

@@ -117,4 +117,7 @@ void run_waits(struct run *run, enum run_thread thread);
 /* Microseconds of the monotonic clock: for idleness and rates, never for what is learned. */
 int64_t run_clock_us(void);
 
+/* Microseconds of the wall clock since 1970: for people, and fields named created_at. */
+int64_t run_wall_us(void);
+
 #endif

@@ -6,29 +6,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cmd/figures.h"
+#include "cmd/run.h"
 #include "core/timespan.h"
-
-static int64_t wall_clock_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * ESP_SECOND + now.tv_nsec / 1000;
-}
-
-/* "3.4d": a span to two figures or so, for a table. */
-static const char *short_span(int64_t span_us, char *text, size_t size)
-{
-    static const struct {
-        int64_t unit_us;
-        const char *name;
-    } units[] = {{ESP_DAY, "d"}, {ESP_HOUR, "h"}, {ESP_MINUTE, "m"}, {ESP_SECOND, "s"}};
-    size_t i = 0;
-    while (i + 1 < sizeof units / sizeof units[0] && span_us < units[i].unit_us)
-        i++;
-    double value = (double)span_us / (double)units[i].unit_us;
-    snprintf(text, size, value < 9.95 ? "%.1f%s" : "%.0f%s", value, units[i].name);
-    return text;
-}
 
 static const char *short_size(uint64_t bytes, char *text, size_t size)
 {
@@ -63,21 +43,21 @@ static const char *number_text(int64_t number, char *text, size_t size)
 
 void snapshot_print_table(const struct esp_live_snapshot *const *live, size_t n)
 {
-    int64_t now_us = wall_clock_us();
+    int64_t now_us = run_wall_us();
     int n_model = 5;
     for (size_t i = 0; i < n; i++) {
         int width = (int)strlen(live[i]->manifest.id.model);
         n_model = width > n_model ? width : n_model;
     }
-    printf("%-*s  %-16s  %10s  %-20s  %6s  %9s  %12s  %10s\n", n_model, "model", "run", "number",
+    printf("%-*s  %-16s  %10s  %-20s  %8s  %9s  %12s  %10s\n", n_model, "model", "run", "number",
            "boundary", "age", "size", "learned", "steps");
     for (size_t i = 0; i < n; i++) {
         const struct esp_snapshot_manifest_record *manifest = &live[i]->manifest;
-        char boundary[ESP_TIME_TEXT_SIZE], age[32], size[32], learned[32], steps[32];
-        printf("%-*s  %-16s  %10" PRId64 "  %-20s  %6s  %9s  %12s  %10s\n", n_model,
+        char boundary[ESP_TIME_TEXT_SIZE], age[FIGURE_TEXT_SIZE], size[32], learned[32], steps[32];
+        printf("%-*s  %-16s  %10" PRId64 "  %-20s  %8s  %9s  %12s  %10s\n", n_model,
                manifest->id.model, manifest->id.run, manifest->id.number,
                esp_time_format(manifest->boundary_us, boundary),
-               short_span(now_us - manifest->boundary_us, age, sizeof age),
+               figure_span(now_us - manifest->boundary_us, age),
                short_size(manifest->size, size, sizeof size),
                number_text(manifest_number(live[i], "examples_learned"), learned, sizeof learned),
                number_text(manifest_number(live[i], "steps"), steps, sizeof steps));

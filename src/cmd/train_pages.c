@@ -13,13 +13,6 @@
 #include "serve/file_page.h"
 #include "serve/html.h"
 
-static int64_t wall_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return now.tv_sec * ESP_SECOND + now.tv_nsec / 1000;
-}
-
 /* ---- state ----------------------------------------------------------------------------------- */
 
 enum state { STARTING, READY, STOPPING };
@@ -53,7 +46,7 @@ static enum esp_status render_metrics(void *context, struct esp_buf *out, unsign
     esp_exposition_begin(&x, out);
     metrics_build(&x);
     metrics_events(&x, run->config, &view.ingest);
-    metrics_watermark(&x, &view.ingest, wall_us());
+    metrics_watermark(&x, &view.ingest, run_wall_us());
     metrics_join(&x, &view);
     metrics_models(&x, run->config, &view);
     metrics_snapshots(&x, run->config, &view);
@@ -105,7 +98,7 @@ static void write_watermark(const struct run_view *view, char text[ROW_SIZE])
         snprintf(text, ROW_SIZE, "%s", watermark_us == ESP_TIME_END ? "closed" : "none yet");
     else
         snprintf(text, ROW_SIZE, "%s, %s behind the clock", esp_time_format(watermark_us, time),
-                 figure_span(wall_us() - watermark_us, lag));
+                 figure_span(run_wall_us() - watermark_us, lag));
 }
 
 static void write_events(const struct run_view *view, char text[ROW_SIZE])
@@ -203,7 +196,7 @@ enum esp_status train_pages_start(struct train_pages *pages, struct run *run, st
                                                            esp_file_page, (char *)dashboard};
     struct process_figures process;
     if (process_read(&process))
-        pages->start_s = (double)wall_us() / (double)ESP_SECOND - process.up_seconds;
+        pages->start_s = (double)run_wall_us() / (double)ESP_SECOND - process.up_seconds;
     struct esp_http *http = NULL;
     enum esp_status status = serving_start(run->config, pages->pages, pages->n_pages, &http, err);
     atomic_store(&pages->http, http);
