@@ -10,6 +10,7 @@
 #include "core/buf.h"
 #include "ledger.h"
 #include "metric/metric.h"
+#include "model/task_logit.h"
 
 /* The best of 0.05, 0.1 and 0.2 on the default truth. */
 #define RATE    0.1F
