@@ -176,9 +176,53 @@ print(json.dumps(json.JSONDecoder().raw_decode(data)[0]))' | jq -cS . >got
     [ "$status" -eq 64 ]
     run espalier-sim --out files:a --framing single
     [ "$status" -eq 64 ]
+    run espalier-sim --out files:a --crosses 0.5
+    [ "$status" -eq 64 ]
+    says "espalier-sim: --crosses 0.5: give two deviations from 0 to 8, as in 1.5,0.8"
     run espalier-sim --out files:a stray
     [ "$status" -eq 64 ]
     [ ! -e a ]
+}
+
+@test "every seed makes a truth of the same difficulty" {
+    for seed in 1 2 3 4; do
+        simulate s$seed --impressions 30000 --days 4 --seed $seed
+        jq -e '.total.click.expected_ne > 0.65 and .total.click.expected_ne < 0.77
+            and .total.install_given_click.expected_ne > 0.79
+            and .total.install_given_click.expected_ne < 0.89' s$seed/truth.json
+    done
+}
+
+@test "without effects and products nothing can be told from the fields" {
+    simulate a --impressions 20000 --effects 0,0 --crosses 0,0
+    jq -e '.total[] | .expected_ne > 0.9999 and .expected_ne < 1.01' a/truth.json
+}
+
+@test "products alone tell something, and a linear model finds nothing of it" {
+    simulate a --impressions 100000 --days 4 --effects 0,0 --crosses 1.5,1 --ctr 0.2 --linear lin.json
+    jq -e '.total.click.expected_ne < 0.85' a/truth.json
+    # The last quarter of the windows: what is learned of single fields is noise.
+    jq -e '.models[0].windows | .[length * 3 / 4 | floor:] | map(.click)
+        | (map(.w) | add) as $w | (map(.wl) | add) as $wl | (map(.wy) | add / $w) as $q
+        | $wl / $w / -($q * ($q | log) + (1 - $q) * (1 - $q | log)) > 0.99' lin.json
+}
+
+@test "a linear model learns the labels that a join makes" {
+    simulate a --impressions 20000 --linear lin.json --duplicates 0.05 --unmatched 0.1
+    for task in click install_given_click install; do
+        diff <(jq -c --arg t $task '.windows[] | [.start, .[$t].n, .[$t].n_positive]' a/truth.json) \
+            <(jq -c --arg t $task '.models[0].windows[] | [.start, (.[$t].w | floor), (.[$t].wy | floor)]' \
+                lin.json)
+    done
+    run espalier-sim compare --truth a/truth.json --summary lin.json
+    [ "$status" -eq 0 ]
+    [ "$(grep -c '^linear ' <<<"$output")" = 3 ]
+    # What it wrote elsewhere stays as it was.
+    simulate b --impressions 20000 --duplicates 0.05 --unmatched 0.1
+    diff -r a b
+    run espalier-sim --out files:c --impressions 10 --linear missing/lin.json
+    [ "$status" -eq 74 ]
+    mentions "cannot write --linear missing/lin.json"
 }
 
 @test "a folder that cannot be written is a failure of its own" {

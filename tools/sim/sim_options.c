@@ -23,6 +23,7 @@ enum {
     KEY_PREFIX = 1000,
     KEY_TRUTH,
     KEY_NO_TRUTH_TOPIC,
+    KEY_LINEAR,
     KEY_RATE,
     KEY_DAYS,
     KEY_START,
@@ -32,6 +33,8 @@ enum {
     KEY_CVR,
     KEY_CORRELATION,
     KEY_EFFECTS,
+    KEY_CROSSES,
+    KEY_DECLINE,
     KEY_NEW_ADS,
     KEY_PREFERENCE_DRIFT,
     KEY_RATE_DRIFT,
@@ -57,6 +60,10 @@ static const struct argp_option option_table[] = {
     {"truth", KEY_TRUTH, "FILE", 0,
      "The report of exact counts and best losses (default: DIR/truth.json; none for kafka)", 0},
     {"no-truth-topic", KEY_NO_TRUTH_TOPIC, 0, 0, "Do not write the topic truth", 0},
+    {"linear", KEY_LINEAR, "FILE", 0,
+     "Let a linear model learn the impressions as they are made, and write its losses there for "
+     "`espalier-sim compare --summary`",
+     0},
 
     {0, 0, 0, 0, "How much and when:", 3},
     {"impressions", 'n', "N", 0, "Impressions (100000); 0: without end, until SIGINT", 0},
@@ -74,7 +81,11 @@ static const struct argp_option option_table[] = {
     {"cvr", KEY_CVR, "RATE", 0, "Mean install rate of clicks (0.26)", 0},
     {"correlation", KEY_CORRELATION, "R", 0, "Of effects on click and install (0.5)", 0},
     {"effects", KEY_EFFECTS, "C,I", 0,
-     "Deviations of a value's effect on the logits of click and install (0.49,0.32)", 0},
+     "Deviations of the logits of click and install by the fields' effects (1.75,1.12)", 0},
+    {"crosses", KEY_CROSSES, "C,I", 0,
+     "And by the products of pairs of fields, which a linear model misses (0.61,0.36)", 0},
+    {"decline", KEY_DECLINE, "G", 0,
+     "A field of n values has effects in proportion to n^-G (0.11); 0: all fields alike", 0},
     {"fields", KEY_FIELDS, "PRESET", 0,
      "full: 6 to 200,000 values a field (default); small: at most 500", 0},
     {"new-ads", KEY_NEW_ADS, "AT[,SHARE]", 0,
@@ -146,6 +157,7 @@ static const struct number {
     {KEY_CTR, REAL, FIELD(options.truth.ctr), 1e-6, 0.9},
     {KEY_CVR, REAL, FIELD(options.truth.cvr), 1e-6, 0.9},
     {KEY_CORRELATION, REAL, FIELD(options.truth.correlation), -1, 1},
+    {KEY_DECLINE, REAL, FIELD(options.truth.decline), 0, 1},
     {KEY_PREFERENCE_DRIFT, SPAN, FIELD(options.truth.quarter_turn_us), SIM_DRIFT_STEP, MAX_SPAN},
     {KEY_RATE_DRIFT, REAL, FIELD(options.truth.odds_a_day), 0.01, 100},
     {KEY_DISORDER, SPAN, FIELD(options.disorder_us), 0, MAX_SPAN},
@@ -245,7 +257,9 @@ static void set_start(struct raw_options *raw, const char *text)
     }
 }
 
-static void set_effects(struct raw_options *raw, const char *text)
+/* Takes --NAME CLICK,INSTALL. */
+static void set_deviations(struct raw_options *raw, const char *name, const char *text,
+                           double out[SIM_N_LOGITS])
 {
     double click, install;
     const char *end = scan_real(text, &click);
@@ -253,13 +267,13 @@ static void set_effects(struct raw_options *raw, const char *text)
         end = scan_real(end + 1, &install);
     else
         end = NULL;
-    if (end == NULL || *end != '\0' || click < 0 || click > 2 || install < 0 || install > 2) {
+    if (end == NULL || *end != '\0' || click < 0 || click > 8 || install < 0 || install > 8) {
         esp_fail(&raw->error, ESP_ECONFIG,
-                 "--effects %s: give two deviations from 0 to 2, as in 0.49,0.32", text);
+                 "--%s %s: give two deviations from 0 to 8, as in 1.5,0.8", name, text);
         return;
     }
-    raw->options.truth.click_effect = click;
-    raw->options.truth.install_effect = install;
+    out[0] = click;
+    out[1] = install;
 }
 
 static void set_fields(struct raw_options *raw, const char *text)
@@ -288,11 +302,17 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_NO_TRUTH_TOPIC:
         options->no_truth_topic = true;
         return 0;
+    case KEY_LINEAR:
+        options->linear_path = text;
+        return 0;
     case KEY_START:
         set_start(raw, text);
         return 0;
     case KEY_EFFECTS:
-        set_effects(raw, text);
+        set_deviations(raw, "effects", text, options->truth.effects);
+        return 0;
+    case KEY_CROSSES:
+        set_deviations(raw, "crosses", text, options->truth.crosses);
         return 0;
     case KEY_FIELDS:
         set_fields(raw, text);
@@ -398,8 +418,9 @@ static const struct sim_options defaults = {
     .truth = {.seed = 1,
               .ctr = 0.052,
               .cvr = 0.26,
-              .click_effect = 0.49,
-              .install_effect = 0.32,
+              .effects = {1.75, 1.12},
+              .crosses = {0.61, 0.36},
+              .decline = 0.11,
               .correlation = 0.5,
               .odds_a_day = 1},
     .n_impressions = 100000,

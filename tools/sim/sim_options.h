@@ -32,6 +32,7 @@ struct sim_options {
     struct destination destination;
     const char *prefix; /* of topic names */
     bool no_truth_topic;
+    const char *linear_path;  /* a linear model's losses; NULL: none learns */
     const char *truth_path;   /* NULL: no report file */
     char *default_truth_path; /* owned; where truth_path may point */
 };

@@ -6,6 +6,7 @@
 
 #include "campaign.h"
 #include "event_queue.h"
+#include "linear.h"
 
 enum { SECONDS_BETWEEN_FLUSHES = 1 };
 
@@ -34,6 +35,7 @@ struct simulation {
     struct sim_event_queue queue;
     struct sim_outlet outlet;
     struct sim_ledger *ledger;
+    struct sim_linear *linear; /* NULL: nobody asked for it */
     bool wild_sent;
     double began_s, flushed_s; /* monotonic clock; for --realtime */
 };
@@ -101,6 +103,8 @@ static enum esp_status make(struct simulation *simulation, struct esp_error *err
     struct sim_journey journeys[SIM_MAX_MADE];
     size_t n = sim_campaign_make(&simulation->campaign, journeys);
     enum esp_status status = sim_outlet_put_truth(&simulation->outlet, &journeys[0], err);
+    if (status == ESP_OK && simulation->linear != NULL)
+        status = sim_linear_take(simulation->linear, &journeys[0], err);
     for (size_t i = 0; i < n && status == ESP_OK; i++)
         status = sim_event_queue_push(&simulation->queue, &journeys[i], err);
     if (status != ESP_OK || simulation->wild_sent || now_us - options->start_us < options->wild_us)
@@ -191,17 +195,22 @@ enum esp_status sim_run(const struct sim_options *options, struct sim_ledger *le
         struct sim_ledger_config config = ledger_config(&simulation);
         status = sim_ledger_init(ledger, &config, err);
     }
+    if (status == ESP_OK && options->linear_path != NULL)
+        status = sim_linear_new(options, &simulation.linear, err);
     if (status == ESP_OK) {
         catch_signals();
         simulation.began_s = simulation.flushed_s = monotonic_s();
         status = run(&simulation, err);
     }
+    if (status == ESP_OK && simulation.linear != NULL)
+        status = sim_linear_write(simulation.linear, options->linear_path, err);
     *out = (struct sim_outcome){
         .n_made = simulation.campaign.next,
         .n_records = simulation.outlet.n_records,
         .n_bytes = simulation.outlet.n_bytes,
         .interrupted = stop_asked != 0,
     };
+    sim_linear_free(simulation.linear);
     sim_event_queue_release(&simulation.queue);
     sim_campaign_release(&simulation.campaign);
     sim_outlet_close(&simulation.outlet);

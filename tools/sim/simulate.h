@@ -18,7 +18,7 @@ struct sim_outcome {
  * SIGTERM; then settles everything.
  *
  * ledger  initialised here; released by the caller, also after a failure
- * Errors: of the outlet, ESP_ENOMEM.
+ * Errors: of the outlet and of the linear model, ESP_ENOMEM.
  */
 enum esp_status sim_run(const struct sim_options *options, struct sim_ledger *ledger,
                         struct sim_outcome *out, struct esp_error *err);

@@ -2,11 +2,15 @@
  * truth.h - what the simulated users do: the probability of a click and of an install, given the
  * values of an impression's fields.
  *
- *     click logit   = b + sum over fields e[f][v] + sum over pairs 0.15 <u[f][v], w[g][v']>
- *     install logit = the same with its own b, e, u, w, and 0.10
+ *     logit = b + sum over fields s[f] e[f][v] + sum over 3 pairs of fields t <u[f][v], w[g][v']>
  *
- * e, u, w are normal, and those of click and install correlate. A linear
- * model misses the products.
+ * with its own b, s, e, t, u, w for clicks and for installs. e, u, w are normal, of rank 4 where
+ * they make a product, and those of click and install correlate. A field's e then get mean 0 and
+ * deviation 1 over its impressions, and so do the products of a pair, over each of its two fields
+ * too: a linear model learns nothing of them, and every seed makes a truth of the same difficulty.
+ *
+ * s[f] falls with the number of values as n^-decline, and all s together, or all t together, make
+ * logits of the configured deviation.
  *
  * Drift turns effects: e(t) = cos(a) e + sin(a) e', so that their size stays while after a quarter
  * turn nothing of the old preferences is left. It moves in steps of a quarter of an hour, so that
@@ -24,8 +28,9 @@
 #include "zipf.h"
 
 enum {
-    SIM_RANK = 4,    /* of the products */
-    SIM_N_PAIRS = 3, /* of fields with a product */
+    SIM_RANK = 4,     /* of the products */
+    SIM_N_PAIRS = 3,  /* of fields with a product */
+    SIM_N_LOGITS = 2, /* click, install */
 };
 
 #define SIM_DRIFT_STEP (15 * ESP_MINUTE)
@@ -33,12 +38,14 @@ enum {
 struct sim_truth_config {
     uint64_t seed;
     double ctr, cvr; /* mean probabilities: of a click; of an install of a clicked one */
-    double click_effect, install_effect; /* standard deviations of a value's effect */
-    double correlation;                  /* of effects on click and install, in [-1, 1] */
-    bool small;                          /* the preset of few values */
-    uint32_t n_new_ads;                  /* creatives beyond those that are drawn from the start */
-    int64_t quarter_turn_us; /* preferences turn by 90 degrees in this time; 0: they stay */
-    double odds_a_day;       /* the odds of both are multiplied by this every day; 1: they stay */
+    double effects[SIM_N_LOGITS]; /* deviation of the logits by all fields together */
+    double crosses[SIM_N_LOGITS]; /* and by all pairs of fields together */
+    double decline;               /* a field of n values has effects in proportion to n^-decline */
+    double correlation;           /* of effects on click and install, in [-1, 1] */
+    bool small;                   /* the preset of few values */
+    uint32_t n_new_ads;           /* creatives beyond those that are drawn from the start */
+    int64_t quarter_turn_us;      /* preferences turn by 90 degrees in this time; 0: they stay */
+    double odds_a_day; /* the odds of both are multiplied by this every day; 1: they stay */
 };
 
 /* Numbers of all values of a field, as they are now, at the start, and what they turn to. */
@@ -51,8 +58,8 @@ struct sim_numbers {
 struct sim_truth {
     struct sim_truth_config config;
     struct sim_zipf zipf[SIM_N_FIELDS];
-    struct sim_numbers effects[SIM_N_FIELDS]; /* (values, 2): on click, on install */
-    struct sim_numbers factors[SIM_N_FIELDS]; /* (values, 2, SIM_RANK) of fields in a pair */
+    struct sim_numbers effects[SIM_N_FIELDS]; /* (values, SIM_N_LOGITS) */
+    struct sim_numbers factors[SIM_N_FIELDS]; /* (values, SIM_N_LOGITS, SIM_RANK) */
     double click_intercept, install_intercept;
     double drifted; /* what is added to both by now */
     int64_t step;   /* of drift that `now` stands at */
