@@ -225,8 +225,10 @@ static enum esp_status kafka_append(struct esp_log_writer *base, int32_t partiti
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         atomic_fetch_sub(&writer->n_outstanding, 1);
         writer->n_given_up += code == RD_KAFKA_RESP_ERR__QUEUE_FULL;
-        end_note(note, -1);
-        return check_failed(writer, err);
+        status = check_failed(writer, err);
+        if (offset != NULL)
+            end_note(note, -1);
+        return status;
     }
     if (++writer->n_unpolled >= POLL_EVERY) {
         writer->n_unpolled = 0;

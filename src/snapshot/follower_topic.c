@@ -151,6 +151,34 @@ static enum esp_status take_record(struct topic_source *source, const struct esp
     return ESP_OK;
 }
 
+/* From the start: what was live before may have gone together with its tombstone. */
+static enum esp_status open_reader(struct topic_source *source, struct esp_error *err)
+{
+    enum esp_status status = esp_log_reader_new(
+        source->log, source->base.place, 0, ESP_OFFSET_EARLIEST, true, NULL, &source->reader, err);
+    if (status == ESP_OK) {
+        esp_live_set_release(&source->base.live);
+        source->was_at_end = false;
+    }
+    return status;
+}
+
+/* The next poll opens another reader. A topic that was made anew, or lost its head, is no failure:
+ * what is there now is what counts. */
+static enum esp_status give_up_reader(struct topic_source *source, enum esp_status status,
+                                      const struct esp_error *why, bool *changed,
+                                      struct esp_error *err)
+{
+    bool is_gap = status == ESP_EDATA && source->reader != NULL;
+    esp_log_reader_free(source->reader);
+    source->reader = NULL;
+    if (!is_gap)
+        return esp_fail(err, status, "%s", why->text);
+    esp_source_say(&source->base, "%s; snapshots are read from the start again", why->text);
+    *changed = true;
+    return ESP_OK;
+}
+
 static enum esp_status topic_poll(struct esp_snapshot_source *base, int64_t timeout_us,
                                   bool *changed, bool *at_end, struct esp_error *err)
 {
@@ -159,16 +187,18 @@ static enum esp_status topic_poll(struct esp_snapshot_source *base, int64_t time
     enum esp_log_position position = ESP_LOG_MORE;
     enum esp_status status = ESP_OK;
     size_t n = 1;
+    struct esp_error why = {0};
     if (source->reader == NULL)
-        status = esp_log_reader_new(source->log, base->place, 0, ESP_OFFSET_EARLIEST, true, NULL,
-                                    &source->reader, err);
+        status = open_reader(source, &why);
     /* Waits once; then takes what is there. */
     for (int64_t wait_us = timeout_us; status == ESP_OK && n > 0; wait_us = 0) {
-        status = esp_log_read(source->reader, records, POLL_BATCH, wait_us, &n, &position, err);
+        status = esp_log_read(source->reader, records, POLL_BATCH, wait_us, &n, &position, &why);
         for (size_t i = 0; i < n && status == ESP_OK; i++)
-            status = take_record(source, &records[i], changed, err);
+            status = take_record(source, &records[i], changed, &why);
     }
-    *at_end = status == ESP_OK && position == ESP_LOG_AT_END;
+    if (status != ESP_OK)
+        return give_up_reader(source, status, &why, changed, err);
+    *at_end = position == ESP_LOG_AT_END;
     if (*at_end && !source->was_at_end) {
         source->was_at_end = true;
         sweep_cache(source);

@@ -61,12 +61,19 @@ static enum esp_status topic_refresh(struct esp_publisher *base, bool *stopped,
                                      struct esp_error *err)
 {
     struct topic_publisher *publisher = of(base);
+    struct esp_error why = {0};
     enum esp_read_end end;
     enum esp_status status =
         esp_partition_read(publisher->log, base->place, 0, &publisher->next_manifest,
-                           &base->patience, visit_manifest, publisher, &end, err);
+                           &base->patience, visit_manifest, publisher, &end, &why);
+    if (status == ESP_EDATA && publisher->next_manifest != ESP_OFFSET_EARLIEST) {
+        /* The topic was made anew, or lost its head: what is there now is what counts. */
+        esp_live_set_release(&base->live);
+        publisher->next_manifest = ESP_OFFSET_EARLIEST;
+        return topic_refresh(base, stopped, err);
+    }
     *stopped = status == ESP_OK && end == ESP_READ_STOPPED;
-    return status;
+    return status == ESP_OK ? ESP_OK : esp_fail(err, status, "%s", why.text);
 }
 
 static enum esp_status topic_is_same(struct esp_publisher *base,

@@ -1,4 +1,5 @@
 /* topic_test.c - snapshots through a real broker, which ESPALIER_TEST_BROKER names. */
+#include <librdkafka/rdkafka.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -753,6 +754,124 @@ static void test_compaction(struct scene *scene, gconstpointer unused)
     g_free(topic);
 }
 
+/* Removes what is below an offset of partition 0, as a topic that is made anew loses it. */
+static void delete_below(const char *topic, int64_t offset)
+{
+    char why[512];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", broker, why, sizeof why);
+    rd_kafka_t *handle = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, 0)->offset = offset;
+    rd_kafka_DeleteRecords_t *request = rd_kafka_DeleteRecords_new(list);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
+    rd_kafka_DeleteRecords(handle, &request, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 30000);
+    g_assert_true(event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_DeleteRecords_destroy(request);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_destroy(handle);
+}
+
+/* Where the offset that it stood at is gone, a publisher begins anew. */
+static void test_lost_head(struct scene *scene, gconstpointer unused)
+{
+    (void)unused;
+    char *topic = test_topic_new(scene->log, "lost-head", 2, NULL); /* not compacted */
+    struct test_file files[4];
+    for (int64_t k = 0; k < 4; k++)
+        test_file_init(&files[k], scene->folder, test_run_a, k < 3 ? "main" : "other", k, 950,
+                       (uint64_t)k);
+    struct esp_publisher *publisher = test_publisher(scene->log, topic, 2, 1000);
+    test_publish(publisher, &files[0], ESP_PUBLISHED);
+    struct esp_publisher *elsewhere = test_publisher(scene->other, topic, 2, 1000);
+    test_publish(elsewhere, &files[1], ESP_PUBLISHED);
+    test_publish(elsewhere, &files[3], ESP_PUBLISHED);
+    esp_publisher_free(elsewhere);
+    delete_below(topic, 2); /* the manifests of 0 and 1 */
+    test_publish(publisher, &files[2], ESP_PUBLISHED);
+    test_publish(publisher, &files[3], ESP_PUBLISHED_BEFORE);
+    struct esp_snapshot_source *source =
+        test_source(scene->other, topic, scene->cache, &scene->reports);
+    test_catch_up(source);
+    g_assert_cmpuint(esp_snapshot_source_live(source)->n, ==, 2);
+    test_fetch_equals(source, &files[2]);
+    test_fetch_equals(source, &files[3]);
+    esp_snapshot_source_free(source);
+    esp_publisher_free(publisher);
+    for (size_t i = 0; i < 4; i++)
+        test_file_release(&files[i]);
+    g_free(topic);
+}
+
+static void delete_topic(const char *topic)
+{
+    char why[512];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", broker, why, sizeof why);
+    rd_kafka_t *handle = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    rd_kafka_DeleteTopic_t *request = rd_kafka_DeleteTopic_new(topic);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(handle);
+    rd_kafka_DeleteTopics(handle, &request, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 30000);
+    g_assert_true(event != NULL && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_DeleteTopic_destroy(request);
+    rd_kafka_destroy(handle);
+}
+
+/* Polls past failures until a condition on what is live holds. */
+static bool poll_until(struct esp_snapshot_source *source, const char *model, int64_t number)
+{
+    gint64 deadline = g_get_monotonic_time() + TEST_TIMEOUT;
+    while (g_get_monotonic_time() < deadline) {
+        bool changed, at_end;
+        esp_snapshot_source_poll(source, ESP_SECOND / 10, &changed, &at_end, NULL);
+        const struct esp_live_snapshot *live = esp_snapshot_source_newest(source, model, NULL);
+        if (at_end && live != NULL && live->manifest.id.number == number)
+            return true;
+    }
+    return false;
+}
+
+/* A topic that is deleted and made anew: a follower goes over to what is there then. */
+static void test_made_anew(struct scene *scene, gconstpointer unused)
+{
+    (void)unused;
+    static const char *const config[] = {"cleanup.policy", "compact", NULL};
+    struct test_file before, after;
+    bool changed, at_end;
+    test_file_init(&before, scene->folder, test_run_a, "main", 9, 950, 1);
+    test_file_init(&after, scene->folder, test_run_b, "main", 4, 950, 2);
+    struct esp_publisher *publisher = test_publisher(scene->log, scene->topic, 2, 1000);
+    test_publish(publisher, &before, ESP_PUBLISHED);
+    esp_publisher_free(publisher);
+    struct esp_snapshot_source *source =
+        test_source(scene->other, scene->topic, scene->cache, &scene->reports);
+    g_assert_true(poll_until(source, "main", 9));
+    delete_topic(scene->topic);
+    gint64 deadline = g_get_monotonic_time() + TEST_TIMEOUT;
+    while (esp_snapshot_source_poll(source, ESP_SECOND / 10, &changed, &at_end, NULL) == ESP_OK &&
+           g_get_monotonic_time() < deadline)
+        continue;
+    g_assert_cmpuint(esp_snapshot_source_live(source)->n, ==, 1); /* for want of news */
+    struct esp_log *third = test_kafka_open(broker, NULL, &scene->reports);
+    g_assert_cmpint(esp_log_create_topic(third, scene->topic, 2, config, NULL), ==, ESP_OK);
+    publisher = test_publisher(third, scene->topic, 2, 1000);
+    test_publish(publisher, &after, ESP_PUBLISHED);
+    g_assert_true(poll_until(source, "main", 4));
+    g_assert_cmpuint(esp_snapshot_source_live(source)->n, ==, 1);
+    test_fetch_equals(source, &after);
+    esp_publisher_free(publisher);
+    esp_log_free(third);
+    esp_snapshot_source_free(source);
+    test_file_release(&before);
+    test_file_release(&after);
+}
+
 #define SIZE(bytes) GSIZE_TO_POINTER((gsize)(bytes))
 
 int main(int argc, char **argv)
@@ -785,6 +904,8 @@ int main(int argc, char **argv)
         {"/topic/a file that was changed is never seen", NULL, test_changed_file},
         {"/topic/topics that will not do are refused", NULL, test_topics},
         {"/topic/a cache holds what is live and sound", NULL, test_cache},
+        {"/topic/where its offset is gone a publisher begins anew", NULL, test_lost_head},
+        {"/topic/a follower goes over to a topic that is made anew", NULL, test_made_anew},
         {"/topic/compaction removes what was retired, and nothing else", NULL, test_compaction},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
