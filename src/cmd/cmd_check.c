@@ -53,7 +53,7 @@ static const struct argp check_argp = {
     .options = check_options,
     .parser = parse_check,
     .doc = "Says what `espalier train` would read, write and learn from with this configuration, "
-           "and what stands in its way.",
+           "what `espalier score` would read and write, and what stands in the way.",
     .children = check_children,
 };
 
@@ -210,6 +210,38 @@ static void print_serving(const struct config *config)
                : esp_http_url(options->serve_listen, (uint16_t)options->serve_port, url));
 }
 
+/* What `espalier score` reads and writes with the same configuration. Its topic is made with the
+ * others, and not missed: who only trains does not need it. */
+static enum esp_status check_scoring(const struct config *config, struct esp_log *log, bool create,
+                                     struct esp_error *err)
+{
+    const struct options *options = &config->options;
+    const struct esp_setting_list *models = &options->score_models;
+    size_t n = 0;
+    printf("score          reads topic %s with snapshots of",
+           options->inputs[ESP_IMPRESSION].topic);
+    for (size_t i = 0; i < models->n_items; i++)
+        printf("%s %s", i == 0 ? "" : ",", models->items[i]);
+    char place[1024];
+    printf("%s from %s%s\n", models->n_items == 0 ? " every model" : "",
+           options->files_root == NULL ? "topic " : "",
+           snapshot_place(config, place, sizeof place));
+    enum esp_status status =
+        esp_log_partitions(log, options->score_topic, broker_patience_us, &n, err);
+    bool made = status == ESP_OK && n == 0 && create;
+    if (made)
+        status = esp_log_create_topic(log, options->score_topic, (size_t)options->output_partitions,
+                                      NULL, err);
+    if (status != ESP_OK)
+        return status;
+    printf("%-14s writes topic %s%s\n", "", options->score_topic,
+           made                          ? ": made"
+           : n > 0                       ? ""
+           : options->files_root != NULL ? ": made with its first record"
+                                         : ": missing; --create-topics makes it");
+    return ESP_OK;
+}
+
 /* Outputs keep their records whatever their age: replays overwrite by key, retention is the
  * operator's word. */
 static enum esp_status check_outputs(const struct config *config, struct esp_log *log, bool create,
@@ -272,6 +304,8 @@ static enum esp_status check_all(struct config *config, struct inputs *inputs,
             snapshot_topic_check(config, inputs->log, arguments->create_topics, &n_missing, err);
     if (status == ESP_OK)
         print_serving(config);
+    if (status == ESP_OK)
+        status = check_scoring(config, inputs->log, arguments->create_topics, err);
     if (status == ESP_OK && n_missing > 0)
         return esp_fail(err, ESP_ECONFIG, "%zu output topic%s missing", n_missing,
                         n_missing == 1 ? " is" : "s are");

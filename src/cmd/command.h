@@ -21,7 +21,7 @@ struct command {
 extern const struct command commands[];
 extern const size_t n_commands;
 
-command_main cmd_train, cmd_drift, cmd_check, cmd_snapshot, cmd_manual;
+command_main cmd_train, cmd_score, cmd_drift, cmd_check, cmd_snapshot, cmd_manual;
 
 /* Options that every command with a configuration takes. */
 struct common_arguments {

@@ -474,6 +474,7 @@ static void check_topics(struct loader *loader)
         {"output", "examples_topic", options->examples_topic, options->write_examples},
         {"drift", "topic", options->drift_topic, loader->config->has_drift},
         {"snapshot", "topic", options->snapshot_topic, options->snapshot_every_us > 0},
+        {"score", "topic", options->score_topic, true},
     };
     for (size_t a = 0; a < sizeof topics / sizeof topics[0]; a++) {
         for (size_t b = a + 1; b < sizeof topics / sizeof topics[0]; b++) {

@@ -41,6 +41,7 @@ struct config {
     bool has_drift; /* the holdout is measured by snapshots of several ages */
     struct esp_ladder ladder;
     size_t cluster_value, production_value[ESP_N_TASKS]; /* among the paths; SIZE_MAX: none */
+    bool is_scoring; /* set by `espalier score`: impressions alone are read */
 };
 
 /*

@@ -4,9 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "cmd/figures.h"
 #include "core/logger.h"
@@ -158,42 +156,6 @@ void display_write(struct display *display, FILE *out)
     write_counters(&view, out);
 }
 
-/* ---- a terminal ------------------------------------------------------------------------------ */
-
-static void erase(void *context)
-{
-    struct display *display = context;
-    if (display->n_drawn_lines > 0)
-        fprintf(stderr, "\033[%dA\r\033[J", display->n_drawn_lines);
-    fflush(stderr);
-    display->n_drawn_lines = 0;
-}
-
-/* Lines are cut at the terminal's width: a wrapped one would break the count of lines to erase. */
-static void draw(void *context)
-{
-    struct display *display = context;
-    char *text = NULL;
-    size_t size = 0;
-    FILE *memory = open_memstream(&text, &size);
-    if (memory == NULL)
-        return;
-    display_write(display, memory);
-    fclose(memory);
-    struct winsize window = {0};
-    int width =
-        ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col : 80;
-    erase(display);
-    for (const char *line = text; *line != '\0'; display->n_drawn_lines++) {
-        const char *end = strchrnul(line, '\n');
-        int length = (int)(end - line) < width ? (int)(end - line) : width - 1;
-        fprintf(stderr, "%.*s\n", length, line);
-        line = *end == '\0' ? end : end + 1;
-    }
-    fflush(stderr);
-    free(text);
-}
-
 /* ---- elsewhere ------------------------------------------------------------------------------- */
 
 static void log_state(const struct display *display, const struct view *view)
@@ -228,41 +190,41 @@ static void log_state(const struct display *display, const struct view *view)
     }
 }
 
+static void write_panel(void *context, FILE *out)
+{
+    display_write(context, out);
+}
+
 void display_init(struct display *display, struct run *run, bool follow)
 {
     *display = (struct display){
         .run = run,
         .follow = follow,
-        .in_place = isatty(STDERR_FILENO) == 1,
         .started_us = run_clock_us(),
     };
     display->shown_us = display->started_us;
-    if (display->in_place)
-        esp_logger_set_hooks(erase, NULL, display);
+    panel_init(&display->panel, write_panel, display);
 }
 
 void display_refresh(struct display *display)
 {
     int64_t now_us = run_clock_us(), since_us = now_us - display->shown_us;
-    if (since_us < (display->in_place ? redraw_every_us : log_every_us))
+    if (since_us < (display->panel.in_place ? redraw_every_us : log_every_us))
         return;
     struct view view = take_view(display->run);
     double rate = (double)(view.events - display->shown_events) / ((double)since_us / 1e6);
     display->rate = display->shown_events == 0 ? rate : 0.7 * display->rate + 0.3 * rate;
     display->shown_us = now_us;
     display->shown_events = view.events;
-    if (display->in_place)
-        esp_logger_alone(draw, display);
+    if (display->panel.in_place)
+        panel_draw(&display->panel);
     else
         log_state(display, &view);
 }
 
 void display_end(struct display *display)
 {
-    if (display->in_place) {
-        esp_logger_alone(erase, display);
-        esp_logger_set_hooks(NULL, NULL, NULL);
-    }
+    panel_end(&display->panel);
     struct view view = take_view(display->run);
     int64_t took_us = run_clock_us() - display->started_us;
     display->rate = took_us > 0 ? (double)view.events / ((double)took_us / 1e6) : 0;

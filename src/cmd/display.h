@@ -9,13 +9,13 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "cmd/panel.h"
 #include "cmd/run.h"
 
 struct display {
     struct run *run; /* borrowed */
     bool follow;
-    bool in_place;                /* stderr is a terminal */
-    int n_drawn_lines;            /* that stand on the terminal now */
+    struct panel panel;           /* on a terminal */
     int64_t started_us, shown_us; /* monotonic */
     uint64_t shown_events;        /* for the rate since then */
     double rate;                  /* events a second, smoothed */

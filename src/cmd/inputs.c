@@ -134,7 +134,8 @@ enum esp_status inputs_open_log(const struct config *config, esp_log_report *rep
 
 static bool is_read(const struct config *config, int kind)
 {
-    return kind != ESP_INSTALL || config->has_installs;
+    return kind == ESP_IMPRESSION ||
+           (!config->is_scoring && (kind != ESP_INSTALL || config->has_installs));
 }
 
 static void report_unless_quiet(void *context, const struct esp_log_event *event)

@@ -312,6 +312,15 @@ const struct esp_setting option_table[] = {
         "An HTML file that is served as `/dashboard`, read anew for each request: the place for a "
         "page that another program writes."),
 
+    ROW("score", "topic", TEXT, FIELD(score_topic), "espalier.scores",
+        "Where `espalier score` writes: a record an impression and model."),
+    ROW("score", "models", LIST, FIELD(score_models), NULL,
+        "The models that it scores with, by name: it waits for a snapshot of each. Default: all "
+        "that there are snapshots of."),
+    CHOICE("score", "from", FIELD(score_from), "earliest", "earliest|latest",
+           "Where it begins in a partition that it has not scored before; later runs go on where "
+           "the last one ended."),
+
     RANGE("run", "threads", INT, FIELD(threads), "0", 0, 256,
           "Threads that compute a batch; reading and joining have one of their own. 0: one less "
           "than the machine has cores. The results are the same for any number."),

@@ -48,6 +48,7 @@ struct model_options {
 };
 
 enum { AT_END_HOLD, AT_END_CLOSE };
+enum { SCORE_FROM_EARLIEST, SCORE_FROM_LATEST };
 
 struct options {
     const char *schema_folder; /* NULL: "schemas" beside the configuration */
@@ -104,6 +105,10 @@ struct options {
     int64_t serve_port; /* 0: nothing is served */
     int64_t serve_stall_after_us;
     const char *serve_dashboard; /* NULL: there is none */
+
+    const char *score_topic;
+    struct esp_setting_list score_models; /* empty: all */
+    int score_from;                       /* SCORE_FROM_* */
 
     int64_t threads;
 };

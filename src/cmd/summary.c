@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/json_file.h"
 #include "core/version.h"
 #include "model/product.h"
 
@@ -230,17 +231,10 @@ enum esp_status summary_write(const char *path, const struct run *run, const str
 {
     bool ok = true;
     json_t *root = summary_json(run, inputs, learning, &ok);
-    char *temporary = NULL;
-    enum esp_status status = ESP_OK;
-    if (!ok || asprintf(&temporary, "%s.tmp", path) < 0) {
-        temporary = NULL;
-        status = esp_fail(err, ESP_ENOMEM, "out of memory for the summary");
-    } else if (json_dump_file(root, temporary, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) != 0 ||
-               rename(temporary, path) != 0) {
-        status = esp_fail(err, ESP_EIO, "--summary %s: %s", path, strerror(errno));
-        remove(temporary);
-    }
-    free(temporary);
+    char what[ESP_ERROR_TEXT_SIZE];
+    snprintf(what, sizeof what, "--summary %s", path);
+    enum esp_status status = ok ? json_file_write(path, root, false, what, err)
+                                : esp_fail(err, ESP_ENOMEM, "out of memory for the summary");
     json_decref(root);
     return status;
 }

@@ -5,6 +5,8 @@
  */
 #include "event/records.h"
 
+#include <math.h>
+
 enum { BRANCH_NULL, BRANCH_VALUE }; /* of ["null", ...] */
 
 static enum esp_status put_optional_time(struct esp_buf *buf, int64_t time_us,
@@ -71,6 +73,31 @@ enum esp_status esp_encode_dead_letter(struct esp_buf *buf,
         (status = put_optional_time(buf, record->log_time_us, err)) != ESP_OK ||
         (status = put_optional_time(buf, record->event_time_us, err)) != ESP_OK ||
         (status = put_optional_bytes(buf, record->value, err)) != ESP_OK)
+        buf->size = before;
+    return status;
+}
+
+static enum esp_status put_optional_double(struct esp_buf *buf, double value, struct esp_error *err)
+{
+    if (isnan(value))
+        return esp_put_long(buf, BRANCH_NULL, err);
+    enum esp_status status = esp_put_long(buf, BRANCH_VALUE, err);
+    return status != ESP_OK ? status : esp_put_double(buf, value, err);
+}
+
+enum esp_status esp_encode_score(struct esp_buf *buf, const struct esp_score_record *record,
+                                 struct esp_error *err)
+{
+    size_t before = buf->size;
+    enum esp_status status;
+    if ((status = esp_put_bytes(buf, record->impression_id, err)) == ESP_OK &&
+        (status = esp_put_long(buf, record->event_time_us, err)) == ESP_OK &&
+        (status = esp_put_bytes(buf, esp_bytes_of(record->model), err)) == ESP_OK &&
+        (status = esp_put_bytes(buf, esp_bytes_of(record->run), err)) == ESP_OK)
+        status = esp_put_long(buf, record->snapshot, err);
+    for (size_t i = 0; status == ESP_OK && i < ESP_N_SCORE_TASKS; i++)
+        status = put_optional_double(buf, record->p[i], err);
+    if (status != ESP_OK)
         buf->size = before;
     return status;
 }

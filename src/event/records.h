@@ -1,5 +1,5 @@
 /*
- * records.h - the records that we write ourselves: labelled examples and dead letters.
+ * records.h - the records that we write ourselves: labelled examples, dead letters, scores.
  *
  * Their schemas are in schemas/; the program carries them.
  */
@@ -66,5 +66,26 @@ struct esp_dead_letter_record {
 enum esp_status esp_encode_dead_letter(struct esp_buf *buf,
                                        const struct esp_dead_letter_record *record,
                                        struct esp_error *err);
+
+/* The probabilities of a score, in the schema's order. */
+enum esp_score_task {
+    ESP_SCORE_CLICK,
+    ESP_SCORE_INSTALL_GIVEN_CLICK,
+    ESP_SCORE_INSTALL,
+    ESP_N_SCORE_TASKS
+};
+
+/* Fields in the schema's order. */
+struct esp_score_record {
+    struct esp_bytes impression_id; /* as text */
+    int64_t event_time_us;
+    const char *model, *run;
+    int64_t snapshot;
+    double p[ESP_N_SCORE_TASKS]; /* NaN: written as null */
+};
+
+/* As esp_encode_example(). */
+enum esp_status esp_encode_score(struct esp_buf *buf, const struct esp_score_record *record,
+                                 struct esp_error *err);
 
 #endif

@@ -1,11 +1,12 @@
 /*
- * product.c - one layer's products: rows by kernels of our own, weights' gradients by OpenBLAS.
+ * product.c - one layer's products: rows by kernels of our own. Weights' gradients are in
+ * product_weights.c.
  *
  * A row's result must not depend on its place in the slice, so that scores are equal to the bit
  * whatever shares their batch. OpenBLAS does not promise that (its Haswell and Zen kernels give a
  * row other bits at another place), so y and dx come from tiles of our own; bias, ReLU and its mask
  * go with them in the same pass over weights that are packed once a step. dW is a sum over the
- * slice, in which no row has a result of its own: sgemm does it.
+ * slice, in which no row has a result of its own: there sgemm does it.
  *
  * Packed, for each layer in the order of the network's tensors, R = 32 floats of rounding:
  *
@@ -17,7 +18,7 @@
  */
 #include "model/product.h"
 
-#include <cblas.h>
+#include <string.h>
 
 #include "model/product_kernels.h"
 
@@ -189,15 +190,6 @@ static void dot_backward_input(const float *w, size_t S, size_t K, const float *
         }
 }
 
-static void dot_backward_weights(size_t S, size_t K, const float *x, const float *dy, float *dw)
-{
-    size_t ldx = esp_stride(K), ldy = esp_stride(1);
-    memset(dw, 0, K * sizeof(*dw));
-    for (size_t i = 0; i < S; i++)
-        for (size_t k = 0; k < K; k++)
-            dw[k] += dy[i * ldy] * x[i * ldx + k];
-}
-
 void esp_product_forward(const struct esp_dense *layer, const struct esp_weights *weights, size_t S,
                          const float *x, bool relu, float *y)
 {
@@ -219,21 +211,4 @@ void esp_product_backward_input(const struct esp_dense *layer, const struct esp_
     else
         kernels()->input(S, layer->n_out, layer->n_in, dy, weights->packed + pack.backward, x, add,
                          dx);
-}
-
-void esp_product_backward_weights(const struct esp_dense *layer, size_t S, const float *x,
-                                  const float *dy, float *grads)
-{
-    size_t K = layer->n_in, N = layer->n_out, ldy = esp_stride(N);
-    if (N == 1)
-        dot_backward_weights(S, K, x, dy, grads + layer->weight);
-    else
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (blasint)N, (blasint)K, (blasint)S, 1,
-                    dy, (blasint)ldy, x, (blasint)esp_stride(K), 0, grads + layer->weight,
-                    (blasint)K);
-    float *db = grads + layer->bias;
-    memset(db, 0, N * sizeof(*db));
-    for (size_t i = 0; i < S; i++)
-        for (size_t j = 0; j < N; j++)
-            db[j] += dy[i * ldy + j];
 }

@@ -1,6 +1,6 @@
 /*
  * product.h - the matrix products of one dense layer, behind one small interface: whose kernels
- * compute them is decided in product.c alone.
+ * compute them is decided in product.c and product_weights.c alone.
  *
  * S rows of a slice, K inputs, N outputs. x, y, dx, dy are row-major with strides that
  * esp_stride() gives, in memory aligned to 64 bytes; what is between n and the stride of a row is

@@ -1,5 +1,7 @@
 /* schema_test.c - parsing, canonical forms, fingerprints and refusals of schemas; our own schemas.
  */
+#include <math.h>
+
 #include "event/avro_schema.h"
 #include "event/plan.h"
 #include "event/records.h"
@@ -245,6 +247,39 @@ static void test_dead_letter(void)
     esp_buf_release(&buf);
 }
 
+static void test_score(void)
+{
+    static const char *const paths[] = {
+        "impression_id",         "event_time", "model", "run", "snapshot", "p_click",
+        "p_install_given_click", "p_install"};
+    const struct esp_score_record record = {.impression_id = esp_bytes_of("i-1"),
+                                            .event_time_us = 1234567,
+                                            .model = "main",
+                                            .run = "00000000deadbeef",
+                                            .snapshot = 476520,
+                                            .p = {0.25, NAN, 0}};
+    struct esp_buf buf;
+    esp_buf_init(&buf, 1000);
+    g_assert_cmpint(esp_encode_score(&buf, &record, NULL), ==, ESP_OK);
+    struct esp_value values[G_N_ELEMENTS(paths)];
+    read_paths(esp_own_schema_json(ESP_SCHEMA_SCORE), esp_buf_bytes(&buf), paths,
+               G_N_ELEMENTS(paths), values);
+    g_assert_cmpmem(values[0].u.bytes.data, values[0].u.bytes.size, "i-1", 3);
+    g_assert_cmpint(values[1].u.i, ==, 1234567);
+    g_assert_cmpmem(values[2].u.bytes.data, values[2].u.bytes.size, "main", 4);
+    g_assert_cmpmem(values[3].u.bytes.data, values[3].u.bytes.size, "00000000deadbeef", 16);
+    g_assert_cmpint(values[4].u.i, ==, 476520);
+    g_assert_cmpfloat(values[5].u.f, ==, 0.25);
+    g_assert_cmpint(values[6].type, ==, ESP_VALUE_MISSING);
+    g_assert_cmpint(values[7].type, ==, ESP_VALUE_REAL);
+    g_assert_cmpfloat(values[7].u.f, ==, 0);
+    esp_buf_release(&buf);
+    esp_buf_init(&buf, 40); /* it does not fit: nothing of it stays */
+    g_assert_cmpint(esp_encode_score(&buf, &record, NULL), ==, ESP_ELIMIT);
+    g_assert_cmpuint(buf.size, ==, 0);
+    esp_buf_release(&buf);
+}
+
 int main(int argc, char **argv)
 {
     test_start(&argc, &argv);
@@ -262,5 +297,6 @@ int main(int argc, char **argv)
     g_test_add_func("/schema/own/an example holds the users' record", test_example);
     g_test_add_func("/schema/own/a full buffer stays as it was", test_full_buffer);
     g_test_add_func("/schema/own/a dead letter reads back", test_dead_letter);
+    g_test_add_func("/schema/own/a score reads back with its own schema", test_score);
     return g_test_run();
 }

@@ -14,4 +14,8 @@ int bench_learn(int argc, char **argv);
 /* The figures of a drift window: ms, by part. */
 int bench_metric(int argc, char **argv);
 
+/* Scoring with a mapped snapshot: scores a second a core; with a broker, publishing and fetching.
+ */
+int bench_score(int argc, char **argv);
+
 #endif

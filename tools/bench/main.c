@@ -16,6 +16,7 @@ static const struct command commands[] = {
     {"join", "the join alone: events a second, bytes a pending impression", bench_join},
     {"learn", "the learner alone: examples a second", bench_learn},
     {"metric", "the figures of a drift window: ms", bench_metric},
+    {"score", "scoring with a snapshot: scores a second; fetch and swap", bench_score},
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 

@@ -1,0 +1,302 @@
+/*
+ * cmd_score.c - `espalier score`: scores impressions with snapshots, in the shadow of whatever
+ * serves them. Builds the parts, starts the two threads, shows how it goes, writes the summary.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "cmd/command.h"
+#include "cmd/score_display.h"
+#include "cmd/stop.h"
+#include "core/logger.h"
+#include "model/product.h"
+
+enum { READ_BATCH = 2048, PEEK_RECORDS = 64 };
+static const int64_t broker_patience_us = 10 * ESP_SECOND;
+
+struct score_arguments {
+    struct common_arguments common;
+    const char *summary_path, *snapshot_path;
+    struct esp_setting_list models; /* of --model; items are argv's */
+    size_t model_capacity;
+    bool follow;
+    long read_batch;
+};
+
+enum { KEY_SUMMARY = 1000, KEY_READ_BATCH, KEY_MODEL };
+
+static const struct argp_option score_options[] = {
+    {"follow", 'f', NULL, 0, "Go on when the end of the input is reached, until a signal comes", 0},
+    {"snapshot", 's', "FILE|FOLDER", 0,
+     "Take snapshots from a file or a folder instead of the snapshot topic", 0},
+    {"model", KEY_MODEL, "NAME", 0,
+     "Score with this model, in place of [score] models; may be given several times", 0},
+    {"summary", KEY_SUMMARY, "FILE", 0, "Write every counter and a hash of all scores as JSON", 0},
+    {"read-batch", KEY_READ_BATCH, "N", OPTION_HIDDEN, "Records a read (the result is the same)",
+     0},
+    {0},
+};
+
+static error_t add_model(struct score_arguments *arguments, const char *name)
+{
+    if (esp_array_grow((void **)&arguments->models.items, &arguments->model_capacity,
+                       arguments->models.n_items + 1, sizeof *arguments->models.items,
+                       NULL) != ESP_OK)
+        return ENOMEM;
+    arguments->models.items[arguments->models.n_items++] = name;
+    return 0;
+}
+
+static error_t parse_score(int key, char *text, struct argp_state *state)
+{
+    struct score_arguments *arguments = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &arguments->common;
+        return 0;
+    case 'f':
+        arguments->follow = true;
+        return 0;
+    case 's':
+        arguments->snapshot_path = text;
+        return 0;
+    case KEY_MODEL:
+        return add_model(arguments, text);
+    case KEY_SUMMARY:
+        arguments->summary_path = text;
+        return 0;
+    case KEY_READ_BATCH:
+        arguments->read_batch = strtol(text, NULL, 10);
+        if (arguments->read_batch < 1 || arguments->read_batch > 65536)
+            argp_error(state, "--read-batch %s: write a number from 1 to 65536", text);
+        return 0;
+    case ARGP_KEY_ARG:
+        argp_error(state, "\"%s\" is no option; the configuration is given with --config", text);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child score_children[] = {{&common_argp, 0, NULL, 0}, {0}};
+static const struct argp score_argp = {
+    .options = score_options,
+    .parser = parse_score,
+    .doc =
+        "Scores the impressions of the configuration with the newest snapshot of each model, and "
+        "writes a record an impression and model.\v"
+        "Goes on where the last run ended. Figures go to stdout, logs to stderr. Exit codes: 0 "
+        "done, 64 command line or configuration, 65 data, 70 a bug, 74 input or output, 75 "
+        "broker or memory: try again.",
+    .children = score_children,
+};
+
+/* All that a run owns, in the order in which it is built. { 0 } can be released. */
+struct score {
+    const struct score_arguments *arguments;
+    struct config config;
+    struct inputs inputs;
+    struct run run;
+    struct esp_pool *pool;
+    struct score_models models;
+    bool has_models; /* they were initialised */
+    struct outputs outputs;
+    struct score_loop loop;
+    struct score_watch watch;
+};
+
+static void score_release(struct score *score)
+{
+    score_loop_release(&score->loop);
+    score_watch_release(&score->watch);
+    if (score->has_models)
+        score_models_release(&score->models);
+    outputs_release(&score->outputs);
+    esp_pool_free(score->pool);
+    run_release(&score->run);
+    inputs_release(&score->inputs);
+    config_release(&score->config);
+}
+
+/* ---- building -------------------------------------------------------------------------------- */
+
+/* What a run writes only at its end must not fail only there. */
+static enum esp_status check_writable(const struct score *score, struct esp_error *err)
+{
+    const char *path = score->arguments->summary_path;
+    FILE *file = path == NULL ? NULL : fopen(path, "a");
+    if (path != NULL && file == NULL)
+        return esp_fail(err, ESP_ECONFIG,
+                        "--summary %s: cannot be written: %s; name a file in a folder that can",
+                        path, strerror(errno));
+    if (file != NULL)
+        fclose(file);
+    return ESP_OK;
+}
+
+static enum esp_status load(struct score *score, struct esp_error *err)
+{
+    const struct score_arguments *arguments = score->arguments;
+    enum esp_status status = load_configuration(&score->config, &arguments->common, err);
+    if (status != ESP_OK)
+        return status;
+    score->config.is_scoring = true;
+    if (arguments->models.n_items > 0)
+        score->config.options.score_models = arguments->models;
+    status = check_writable(score, err);
+    return status == ESP_OK ? run_init(&score->run, &score->config, err) : status;
+}
+
+static enum esp_status new_pool(struct score *score, struct esp_error *err)
+{
+    long n = score->config.options.threads;
+    if (n == 0)
+        n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 1 ? esp_pool_new(n > 256 ? 256 : (size_t)n, &score->pool, err) : ESP_OK;
+}
+
+static bool is_stopping(void *context)
+{
+    struct run *run = context;
+    return atomic_load(&run->stop) || stop_asked();
+}
+
+/* Topics, schemas, readers, the output: what can be wrong is said before anything is scored. */
+static enum esp_status open_all(struct score *score, struct esp_error *err)
+{
+    const struct score_arguments *arguments = score->arguments;
+    struct score_loop_config loop = {
+        .follow = arguments->follow,
+        .read_batch = arguments->read_batch > 0 ? (size_t)arguments->read_batch : READ_BATCH,
+        .models = &score->config.options.score_models,
+        .source = score_watch_place(&score->watch),
+    };
+    struct input_peek peek;
+    enum esp_status status = inputs_find_topics(&score->inputs, broker_patience_us, err);
+    if (status == ESP_OK && score->config.options.files_root != NULL)
+        status = inputs_peek(&score->inputs, ESP_IMPRESSION, PEEK_RECORDS, true, &peek, err);
+    score_loop_release(&score->loop); /* of an attempt that got half way */
+    if (status == ESP_OK)
+        status = score_loop_init(&score->loop, &loop, &score->run, &score->inputs, &score->models,
+                                 &score->outputs, score->pool, err);
+    return status;
+}
+
+/* A broker that is away when the run starts is waited for, as one that goes away later is. */
+static enum esp_status open_when_there(struct score *score, struct esp_error *err)
+{
+    for (;;) {
+        struct esp_error why = {0};
+        enum esp_status status = open_all(score, &why);
+        if (status == ESP_OK)
+            return ESP_OK;
+        if (status != ESP_EBROKER || stop_asked())
+            return esp_fail(err, status, "%s", why.text);
+    }
+}
+
+static enum esp_status build(struct score *score, struct esp_error *err)
+{
+    enum esp_status status = load(score, err);
+    if (status == ESP_OK)
+        status = inputs_open(&score->inputs, &score->config, report_log_event, NULL, err);
+    if (status == ESP_OK)
+        status = new_pool(score, err);
+    if (status != ESP_OK)
+        return status;
+    struct score_watch_config watch = {
+        .path = score->arguments->snapshot_path,
+        .follow = score->arguments->follow,
+        .n_workers = esp_pool_size(score->pool),
+    };
+    score_models_init(&score->models);
+    score->has_models = true;
+    if (score->inputs.registry != NULL)
+        registry_set_end(score->inputs.registry, is_stopping, &score->run, 0);
+    outputs_init(&score->outputs, &score->config, score->inputs.log,
+                 score->inputs.kinds[ESP_IMPRESSION].decoder);
+    status = score_watch_init(&score->watch, &watch, &score->run, &score->models, err);
+    return status == ESP_OK ? open_when_there(score, err) : status;
+}
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+/* When nothing is scored any more nobody needs snapshots. */
+static void *score_main(void *context)
+{
+    struct score *score = context;
+    score_loop_main(&score->loop);
+    score_watch_stop(&score->watch);
+    return NULL;
+}
+
+static void run_threads(struct score *score, struct score_display *display)
+{
+    struct run *run = &score->run;
+    pthread_t scoring, watching;
+    run_threads_start(run, 2);
+    if (pthread_create(&watching, NULL, score_watch_main, &score->watch) != 0) {
+        run_fail(run, &(struct esp_error){ESP_ENOMEM, "cannot start a thread"});
+        return;
+    }
+    bool is_scoring = pthread_create(&scoring, NULL, score_main, score) == 0;
+    if (!is_scoring) {
+        run_fail(run, &(struct esp_error){ESP_ENOMEM, "cannot start a thread"});
+        run_thread_ended(run);
+    }
+    bool said = false;
+    while (!run_wait(run, 50 * ESP_MS)) {
+        if (stop_asked() && !said) {
+            said = true;
+            esp_log(ESP_INFO, "stopping: the batch under way is finished", NULL);
+            atomic_store(&run->stop, true);
+        }
+        score_display_refresh(display);
+    }
+    if (is_scoring)
+        pthread_join(scoring, NULL);
+    pthread_join(watching, NULL);
+}
+
+static int score_run(struct score *score)
+{
+    esp_log(ESP_INFO, "starting", "config", score->config.path, "log",
+            esp_log_kind(score->inputs.log), "snapshots", score_watch_place(&score->watch),
+            "kernels", esp_product_kernels(), NULL);
+    struct score_display display;
+    score_display_init(&display, &score->run, &score->loop, &score->watch, &score->models);
+    run_threads(score, &display);
+    score_display_end(&display);
+    score_display_write(&display, stdout);
+    struct esp_error err = score->run.failure;
+    if (fflush(stdout) != 0)
+        esp_fail(&err, ESP_EIO, "standard output cannot be written: %s", strerror(errno));
+    if (score->arguments->summary_path != NULL)
+        score_summary_write(score->arguments->summary_path, &display, &err);
+    return exit_with(&err);
+}
+
+int cmd_score(int argc, char **argv)
+{
+    struct score_arguments arguments = {0};
+    argp_err_exit_status = EX_USAGE;
+    if (argp_parse(&score_argp, argc, argv, 0, NULL, &arguments) != 0)
+        return EX_USAGE;
+    stop_install();
+    struct score *score = calloc(1, sizeof *score);
+    if (score == NULL)
+        return EX_TEMPFAIL;
+    score->arguments = &arguments;
+    struct esp_error err = {0};
+    int code = build(score, &err) == ESP_OK ? score_run(score) : exit_with(&err);
+    score_release(score);
+    free(score);
+    free(arguments.models.items);
+    common_arguments_release(&arguments.common);
+    return code;
+}

@@ -1,0 +1,139 @@
+/*
+ * score_positions.c - see score_positions.h.
+ *
+ *     FOLDER/score.TOPIC.OUTPUT.json
+ *     {"version": 1, "topic": T, "output": O, "root": folder or null, "next": [offset or null,
+ * ...]}
+ */
+#include "cmd/score_positions.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/json_file.h"
+
+enum { POSITIONS_VERSION = 1 };
+
+/* A file of another shape, or of other topics. */
+static enum esp_status refuse(const struct score_positions *positions, const char *what,
+                              struct esp_error *err)
+{
+    return esp_fail(err, ESP_EDATA,
+                    "%s: %s; remove it to score from [score] from on, or name another [state] "
+                    "folder",
+                    positions->path, what);
+}
+
+static bool same_text(const json_t *value, const char *text)
+{
+    if (text == NULL)
+        return json_is_null(value);
+    return json_is_string(value) && strcmp(json_string_value(value), text) == 0;
+}
+
+static enum esp_status take(struct score_positions *positions, const json_t *root,
+                            struct esp_error *err)
+{
+    const json_t *next = json_object_get(root, "next");
+    if (json_integer_value(json_object_get(root, "version")) != POSITIONS_VERSION ||
+        !json_is_array(next))
+        return refuse(positions, "holds no positions that this version can read", err);
+    if (!same_text(json_object_get(root, "topic"), positions->topic) ||
+        !same_text(json_object_get(root, "output"), positions->output) ||
+        !same_text(json_object_get(root, "root"), positions->root))
+        return refuse(positions, "holds the positions of other topics", err);
+    if (json_array_size(next) > positions->n)
+        return refuse(positions, "the topic had more partitions then, so it was made anew", err);
+    for (size_t i = 0; i < json_array_size(next); i++) {
+        const json_t *offset = json_array_get(next, i);
+        bool begun = json_is_integer(offset) && json_integer_value(offset) >= 0;
+        if (!begun && !json_is_null(offset))
+            return refuse(positions, "holds no positions that this version can read", err);
+        positions->next[i] = begun ? json_integer_value(offset) : -1;
+    }
+    return ESP_OK;
+}
+
+/* FOLDER/score.TOPIC.OUTPUT.json; a topic that is a path has its slashes replaced. */
+static char *path_of(const char *folder, const char *topic, const char *output)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s/score.%s.%s.json", folder, topic, output) < 0)
+        return NULL;
+    for (char *at = path + strlen(folder) + 1; *at != '\0'; at++)
+        if (*at == '/')
+            *at = '_';
+    return path;
+}
+
+enum esp_status score_positions_load(struct score_positions *positions, const struct config *config,
+                                     size_t n, struct esp_error *err)
+{
+    const struct options *options = &config->options;
+    *positions = (struct score_positions){
+        .topic = options->inputs[ESP_IMPRESSION].topic,
+        .output = options->score_topic,
+        .root = options->files_root,
+        .n = n,
+    };
+    positions->path = path_of(options->state_folder, positions->topic, positions->output);
+    positions->next = calloc(n, sizeof *positions->next);
+    if (positions->path == NULL || positions->next == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu positions", n);
+    for (size_t i = 0; i < n; i++)
+        positions->next[i] = -1;
+    if (mkdir(options->state_folder, 0777) != 0 && errno != EEXIST)
+        return esp_fail(err, ESP_EIO, "[state] folder = %s: cannot be made: %s",
+                        options->state_folder, strerror(errno));
+    if (access(positions->path, F_OK) != 0)
+        return ESP_OK;
+    positions->is_known = true;
+    json_error_t why;
+    json_t *root = json_load_file(positions->path, JSON_REJECT_DUPLICATES, &why);
+    enum esp_status status =
+        root == NULL ? refuse(positions, why.text, err) : take(positions, root, err);
+    json_decref(root);
+    return status;
+}
+
+enum esp_status score_positions_grow(struct score_positions *positions, size_t n,
+                                     struct esp_error *err)
+{
+    int64_t *next = realloc(positions->next, n * sizeof *next);
+    if (next == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu positions", n);
+    positions->next = next;
+    while (positions->n < n)
+        positions->next[positions->n++] = -1;
+    positions->is_known = true;
+    return ESP_OK;
+}
+
+enum esp_status score_positions_save(const struct score_positions *positions, struct esp_error *err)
+{
+    json_t *next = json_array();
+    bool ok = next != NULL;
+    for (size_t i = 0; ok && i < positions->n; i++)
+        ok = json_array_append_new(next, positions->next[i] < 0
+                                             ? json_null()
+                                             : json_integer(positions->next[i])) == 0;
+    json_t *root = json_pack("{s:i, s:s, s:s, s:s?, s:o}", "version", POSITIONS_VERSION, "topic",
+                             positions->topic, "output", positions->output, "root", positions->root,
+                             "next", next);
+    enum esp_status status =
+        root == NULL || !ok ? esp_fail(err, ESP_ENOMEM, "out of memory for positions")
+                            : json_file_write(positions->path, root, true, positions->path, err);
+    json_decref(root);
+    return status;
+}
+
+void score_positions_release(struct score_positions *positions)
+{
+    free(positions->path);
+    free(positions->next);
+    *positions = (struct score_positions){0};
+}

@@ -1,0 +1,43 @@
+/*
+ * score_positions.h - how far each partition of the impressions was scored, kept between runs in
+ * the state folder: one small file for each pair of an input and an output topic.
+ */
+#ifndef ESP_CMD_SCORE_POSITIONS_H
+#define ESP_CMD_SCORE_POSITIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cmd/config.h"
+#include "core/status.h"
+
+/* { 0 } can be released. */
+struct score_positions {
+    char *path;                 /* of the file, owned */
+    const char *topic, *output; /* borrowed from the configuration */
+    const char *root;           /* of a log of files; NULL: Kafka */
+    int64_t *next;              /* (n) the next record of each partition; -1: not begun */
+    size_t n;
+    bool is_known; /* the topic was scored before, or is being: what has not begun is new in it */
+};
+
+/*
+ * Reads the file, if there is one, for a topic of n partitions; those that it does not know have
+ * not begun. Makes the state folder where it is missing.
+ * Errors: ESP_EIO, ESP_EDATA (damaged, of other topics, or of a topic with more partitions: the
+ * line says what to do), ESP_ENOMEM.
+ */
+enum esp_status score_positions_load(struct score_positions *positions, const struct config *config,
+                                     size_t n, struct esp_error *err);
+
+/* The topic has n partitions now; new ones have not begun. Errors: ESP_ENOMEM. */
+enum esp_status score_positions_grow(struct score_positions *positions, size_t n,
+                                     struct esp_error *err);
+
+/* Writes them, once all scores before them are safe. Errors: ESP_EIO, ESP_ENOMEM. */
+enum esp_status score_positions_save(const struct score_positions *positions,
+                                     struct esp_error *err);
+void score_positions_release(struct score_positions *positions);
+
+#endif
