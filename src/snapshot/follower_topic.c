@@ -245,6 +245,20 @@ static int64_t least_offset(const struct esp_snapshot_manifest_record *manifest)
     return least;
 }
 
+/* Partitions may have been added since the last look. */
+static enum esp_status check_partition(struct topic_source *source, int32_t partition,
+                                       struct esp_error *err)
+{
+    enum esp_status status = ESP_OK;
+    if ((size_t)partition >= source->n_partitions)
+        status = esp_log_partitions(source->log, source->base.place, broker_patience_us,
+                                    &source->n_partitions, err);
+    if (status == ESP_OK && (partition < 1 || (size_t)partition >= source->n_partitions))
+        status = esp_fail(err, ESP_EDATA, "its chunks are said to be in partition %d of %zu",
+                          partition, source->n_partitions);
+    return status;
+}
+
 /* Puts a snapshot together in an empty file. */
 static enum esp_status assemble(struct topic_source *source,
                                 const struct esp_snapshot_manifest_record *manifest, int fd,
@@ -252,10 +266,9 @@ static enum esp_status assemble(struct topic_source *source,
 {
     struct gathering gathering = {.source = source};
     enum esp_read_end end = ESP_READ_END;
-    if (manifest->chunk_partition < 1 || (size_t)manifest->chunk_partition >= source->n_partitions)
-        return esp_fail(err, ESP_EDATA, "its chunks are said to be in partition %d of %zu",
-                        manifest->chunk_partition, source->n_partitions);
-    enum esp_status status = esp_assembly_new(manifest, fd, &gathering.assembly, err);
+    enum esp_status status = check_partition(source, manifest->chunk_partition, err);
+    if (status == ESP_OK)
+        status = esp_assembly_new(manifest, fd, &gathering.assembly, err);
     if (status != ESP_OK)
         return status;
     int64_t offset = least_offset(manifest);

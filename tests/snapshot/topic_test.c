@@ -227,7 +227,8 @@ static void test_stopped(struct scene *scene, gconstpointer unused)
 
 /* ---- killed ---------------------------------------------------------------------------------- */
 
-enum { KILLED_SIZE = 20 << 20, KILLED_AT = 25 };
+/* Of 41 chunks 32 are acknowledged before it goes on. */
+enum { KILLED_SIZE = 20 << 20, KILLED_AT = 38 };
 
 /* Tells its parent through stdout, and waits to be killed. */
 static bool hang_midway(void *context)
@@ -410,8 +411,9 @@ static void hand_chunk(struct hand *hand, const struct test_file *file, size_t i
     g_free(bytes);
 }
 
-/* The manifest of the file's chunks, said to begin at an offset of partition 2. */
-static void hand_manifest(struct hand *hand, const struct test_file *file, int64_t offset)
+/* The manifest of the file's chunks, said to begin at an offset of a partition. */
+static void hand_manifest_in(struct hand *hand, const struct test_file *file, int64_t offset,
+                             int32_t partition)
 {
     char *bytes = NULL, key[ESP_SNAPSHOT_KEY_SIZE];
     gsize size = 0;
@@ -429,7 +431,7 @@ static void hand_manifest(struct hand *hand, const struct test_file *file, int64
         .id = file->publication.id,
         .size = size,
         .checksum = file->publication.checksum,
-        .chunk_partition = 2,
+        .chunk_partition = partition,
         .chunk_offsets = offsets,
         .chunk_checksums = checksums,
         .n_chunks = n,
@@ -441,6 +443,11 @@ static void hand_manifest(struct hand *hand, const struct test_file *file, int64
     esp_snapshot_key(&record.id, ESP_KEY_NO_INDEX, key);
     append(hand, 0, key);
     g_free(bytes);
+}
+
+static void hand_manifest(struct hand *hand, const struct test_file *file, int64_t offset)
+{
+    hand_manifest_in(hand, file, offset, 2);
 }
 
 /* Chunks backwards, doubled, with wrong ones and those of another snapshot between. */
@@ -524,6 +531,10 @@ static void test_broken_word(struct scene *scene, gconstpointer unused)
     struct esp_snapshot_source_stats stats;
     esp_snapshot_source_stats(source, &stats);
     g_assert_cmpuint(stats.refused, ==, 3);
+    hand_manifest_in(&hand, &nowhere, 0, 3);
+    g_assert_cmpint(esp_log_flush(hand.writer, TEST_TIMEOUT, NULL), ==, ESP_OK);
+    test_catch_up(source);
+    refuse(source, &nowhere, "its chunks are said to be in partition 3 of 3");
     hand_chunk(&hand, &missing, 6, false);
     hand_manifest(&hand, &missing, 0);
     hand_release(&hand);
