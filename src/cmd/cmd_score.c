@@ -12,6 +12,7 @@
 
 #include "cmd/command.h"
 #include "cmd/score_display.h"
+#include "cmd/score_pages.h"
 #include "cmd/stop.h"
 #include "core/logger.h"
 #include "model/product.h"
@@ -108,10 +109,12 @@ struct score {
     struct outputs outputs;
     struct score_loop loop;
     struct score_watch watch;
+    struct score_pages pages;
 };
 
 static void score_release(struct score *score)
 {
+    score_pages_stop(&score->pages);
     score_loop_release(&score->loop);
     score_watch_release(&score->watch);
     if (score->has_models)
@@ -149,7 +152,13 @@ static enum esp_status load(struct score *score, struct esp_error *err)
     if (arguments->models.n_items > 0)
         score->config.options.score_models = arguments->models;
     status = check_writable(score, err);
-    return status == ESP_OK ? run_init(&score->run, &score->config, err) : status;
+    if (status == ESP_OK)
+        status = run_init(&score->run, &score->config, err);
+    if (status == ESP_OK) {
+        pulse_init(&score->run.pulses[SCORE_SCORING], "scoring");
+        pulse_init(&score->run.pulses[SCORE_WATCHING], "watching");
+    }
+    return status;
 }
 
 static enum esp_status new_pool(struct score *score, struct esp_error *err)
@@ -221,7 +230,11 @@ static enum esp_status build(struct score *score, struct esp_error *err)
     outputs_init(&score->outputs, &score->config, score->inputs.log,
                  score->inputs.kinds[ESP_IMPRESSION].decoder);
     status = score_watch_init(&score->watch, &watch, &score->run, &score->models, err);
-    return status == ESP_OK ? open_when_there(score, err) : status;
+    if (status == ESP_OK)
+        status = open_when_there(score, err);
+    return status == ESP_OK
+               ? score_pages_start(&score->pages, &score->loop, &score->watch, &score->models, err)
+               : status;
 }
 
 /* ---- running --------------------------------------------------------------------------------- */

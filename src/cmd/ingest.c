@@ -9,14 +9,13 @@
 
 #include <stdlib.h>
 
+#include "cmd/dead_share.h"
 #include "core/logger.h"
 
 enum {
     LABELS_A_CALL = 512,
     EXAMPLES_A_BATCH = 2048,
-    BATCH_BYTES = 16 << 20,  /* a batch is handed over early past this much */
-    DEAD_SHARE_AFTER = 1000, /* records of a topic before its dead share is judged */
-    DEAD_SHARE_AT_END = 20,  /* the same at the end of a short input */
+    BATCH_BYTES = 16 << 20, /* a batch is handed over early past this much */
 };
 static const int64_t publish_every_us = 100 * ESP_MS;
 static const int64_t commit_every_us = 5 * ESP_SECOND;
@@ -283,35 +282,13 @@ static enum esp_status write_turned_away(struct ingest *ingest, struct esp_error
     return ESP_OK;
 }
 
-/* Stops a run whose input is not what the configuration says: every record failing is a wrong
- * schema far more often than a bad day. */
 static enum esp_status judge_dead_share(struct ingest *ingest, enum esp_event_kind kind,
                                         uint64_t least_read, struct esp_error *err)
 {
-    const struct options *options = &ingest->run->config->options;
     struct esp_join_counters counters;
     esp_joiner_counters(ingest->joiner, kind, &counters);
-    if (counters.read < least_read || counters.dead == 0 ||
-        (double)counters.dead <= options->max_dead_share * (double)counters.read)
-        return ESP_OK;
-    size_t worst = 0;
-    for (size_t i = 0; i < ESP_N_REJECTS; i++) {
-        if (counters.dead_by_reason[i] > counters.dead_by_reason[worst])
-            worst = i;
-    }
-    enum esp_status status = inputs_check_schemas(ingest->inputs, kind, err);
-    if (status != ESP_OK)
-        return status;
-    const struct esp_decoder *decoder = ingest->inputs->kinds[kind].decoder;
-    const char *schema = esp_decoder_n_writers(decoder) > 0
-                             ? esp_writer_name(esp_decoder_writer(decoder, 0))
-                             : "none";
-    return esp_fail(err, ESP_EDATA,
-                    "topic %s: %llu of %llu records cannot be used, mostly: %s (schema tried: %s); "
-                    "mend [%ss], or raise input.max_dead_share",
-                    options->inputs[kind].topic, (unsigned long long)counters.dead,
-                    (unsigned long long)counters.read, esp_reject_text((enum esp_reject)worst),
-                    schema, esp_event_kind_name(kind));
+    const struct dead_share share = {counters.read, counters.dead, counters.dead_by_reason};
+    return dead_share_judge(ingest->inputs, kind, &share, least_read, err);
 }
 
 /* Waits for schemas that must be looked up. *n becomes 0 if the run stops meanwhile: then the batch

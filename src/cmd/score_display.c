@@ -18,32 +18,7 @@ static struct score_status take_status(struct score_display *display)
     return status;
 }
 
-/* What is shown of a model, copied under the lock. */
-struct model_view {
-    char name[ESP_MODEL_SIZE], run[ESP_RUN_SIZE];
-    int64_t number, boundary_us;
-    uint64_t n_taken, n_refused;
-};
-
-static size_t take_models(struct score_display *display, struct model_view views[SCORE_MAX_MODELS])
-{
-    struct score_models *models = display->models;
-    pthread_mutex_lock(&models->lock);
-    size_t n = models->n;
-    for (size_t i = 0; i < n; i++) {
-        const struct score_model *model = &models->list[i];
-        views[i] = (struct model_view){.number = model->number,
-                                       .boundary_us = model->boundary_us,
-                                       .n_taken = model->n_taken,
-                                       .n_refused = model->n_refused};
-        memcpy(views[i].name, model->name, sizeof views[i].name);
-        memcpy(views[i].run, model->run, sizeof views[i].run);
-    }
-    pthread_mutex_unlock(&models->lock);
-    return n;
-}
-
-static void write_model(const struct model_view *view, FILE *out)
+static void write_model(const struct score_model_view *view, FILE *out)
 {
     char boundary[ESP_TIME_TEXT_SIZE];
     fprintf(out, "%-16s ", view->name);
@@ -58,8 +33,8 @@ static void write_model(const struct model_view *view, FILE *out)
 void score_display_write(struct score_display *display, FILE *out)
 {
     struct score_status status = take_status(display);
-    struct model_view views[SCORE_MAX_MODELS];
-    size_t n = take_models(display, views);
+    struct score_model_view views[SCORE_MAX_MODELS];
+    size_t n = score_models_look(display->models, views);
     char scored[FIGURE_TEXT_SIZE], rate[FIGURE_TEXT_SIZE], time[ESP_TIME_TEXT_SIZE];
     fprintf(out, "%s impressions scored  %s/s  event time %s%s\n",
             figure_short((double)status.scored, scored), figure_short(display->rate, rate),

@@ -1,17 +1,13 @@
 /* score_loop.c - see score_loop.h; what it opens is in score_open.c. */
 #include "cmd/score_loop.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/dead_share.h"
 #include "core/logger.h"
 
-enum {
-    DEAD_SHARE_AFTER = 1000, /* as in ingest.c */
-    DEAD_SHARE_AT_END = 20,
-    FRAMING_BYTES = 10, /* single-object */
-};
+enum { FRAMING_BYTES = 10 }; /* single-object */
 static const int64_t publish_every_us = 100 * ESP_MS;
 static const int64_t save_every_us = 5 * ESP_SECOND;
 static const int64_t say_every_us = 60 * ESP_SECOND;
@@ -79,6 +75,7 @@ static enum esp_status wait_for_models(struct score_loop *loop, struct esp_error
     int64_t said_us = run_clock_us();
     loop->status.is_waiting = true;
     publish(loop);
+    pulse_wait(&loop->run->pulses[SCORE_SCORING]);
     while (!atomic_load(&loop->run->stop)) {
         enum score_readiness now =
             score_models_wait(loop->models, loop->config.models, 100 * ESP_MS);
@@ -92,6 +89,7 @@ static enum esp_status wait_for_models(struct score_loop *loop, struct esp_error
         }
     }
     loop->status.is_waiting = false;
+    loop->status.has_begun = true;
     return ESP_OK;
 }
 
@@ -115,28 +113,12 @@ static enum esp_status write_dead(struct score_loop *loop, size_t p,
     return outputs_write_turned_away(loop->outputs, &event, err);
 }
 
-/* Stops a run whose input is not what the configuration says. */
 static enum esp_status judge_dead_share(const struct score_loop *loop, uint64_t least_read,
                                         struct esp_error *err)
 {
     const struct score_status *status = &loop->status;
-    const struct options *options = &loop->run->config->options;
-    enum esp_status schemas;
-    if (status->read < least_read || status->dead == 0 ||
-        (double)status->dead <= options->max_dead_share * (double)status->read)
-        return ESP_OK;
-    size_t worst = 0;
-    for (size_t i = 0; i < ESP_N_REJECTS; i++)
-        if (status->dead_by_reason[i] > status->dead_by_reason[worst])
-            worst = i;
-    if ((schemas = inputs_check_schemas(loop->inputs, ESP_IMPRESSION, err)) != ESP_OK)
-        return schemas;
-    return esp_fail(err, ESP_EDATA,
-                    "topic %s: %" PRIu64 " of %" PRIu64
-                    " records cannot be used, mostly: %s; mend [impressions], or raise "
-                    "input.max_dead_share",
-                    options->inputs[ESP_IMPRESSION].topic, status->dead, status->read,
-                    esp_reject_text((enum esp_reject)worst));
+    const struct dead_share share = {status->read, status->dead, status->dead_by_reason};
+    return dead_share_judge(loop->inputs, ESP_IMPRESSION, &share, least_read, err);
 }
 
 /* ---- scores ---------------------------------------------------------------------------------- */
@@ -275,6 +257,7 @@ static enum esp_status score_all(struct score_loop *loop, struct esp_error *err)
     const struct esp_decoder *decoder = loop->inputs->kinds[ESP_IMPRESSION].decoder;
     enum esp_status status = wait_for_models(loop, err);
     while (status == ESP_OK && loop->n_open > 0 && !atomic_load(&loop->run->stop)) {
+        pulse_beat(&loop->run->pulses[SCORE_SCORING], run_clock_us());
         status = score_models_take(loop->models, decoder, err);
         if (status == ESP_OK && loop->models->n_active == 0)
             status = fail_without_model(loop, err);
@@ -301,6 +284,7 @@ void *score_loop_main(void *context)
     publish(loop);
     if (status != ESP_OK)
         run_fail(loop->run, &err);
+    pulse_leave(&loop->run->pulses[SCORE_SCORING]);
     run_thread_ended(loop->run);
     return NULL;
 }

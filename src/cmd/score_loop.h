@@ -18,6 +18,9 @@
 #include "cmd/score_positions.h"
 #include "core/hash.h"
 
+/* The threads whose pulses are watched; they are the run's first ones. */
+enum { SCORE_SCORING, SCORE_WATCHING, N_SCORE_THREADS };
+
 /* What the scoring thread last said of itself. read is scored and dead. */
 struct score_status {
     uint64_t read, scored, dead;
@@ -27,6 +30,7 @@ struct score_status {
     uint64_t damaged_files, skipped_bytes;
     int64_t time_us; /* the largest event time that was scored; ESP_TIME_NONE: none */
     bool is_waiting; /* for a first snapshot */
+    bool has_begun;  /* the wait is over */
 };
 
 struct score_loop_config {

@@ -33,6 +33,24 @@ void score_models_release(struct score_models *models)
     pthread_mutex_destroy(&models->lock);
 }
 
+size_t score_models_look(struct score_models *models,
+                         struct score_model_view views[SCORE_MAX_MODELS])
+{
+    pthread_mutex_lock(&models->lock);
+    size_t n = models->n;
+    for (size_t i = 0; i < n; i++) {
+        const struct score_model *model = &models->list[i];
+        views[i] = (struct score_model_view){.number = model->number,
+                                             .boundary_us = model->boundary_us,
+                                             .n_taken = model->n_taken,
+                                             .n_refused = model->n_refused};
+        memcpy(views[i].name, model->name, sizeof views[i].name);
+        memcpy(views[i].run, model->run, sizeof views[i].run);
+    }
+    pthread_mutex_unlock(&models->lock);
+    return n;
+}
+
 /* ---- snapshots ------------------------------------------------------------------------------- */
 
 static enum esp_status make_workspaces(struct score_snapshot *snapshot, struct esp_error *err)

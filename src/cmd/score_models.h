@@ -80,6 +80,17 @@ void score_models_init(struct score_models *models);
 /* No thread is left. */
 void score_models_release(struct score_models *models);
 
+/* What is shown of a model. */
+struct score_model_view {
+    char name[ESP_MODEL_SIZE], run[ESP_RUN_SIZE]; /* run "": it has no snapshot in use */
+    int64_t number, boundary_us;
+    uint64_t n_taken, n_refused;
+};
+
+/* Copies what is shown of all models. From any thread. Returns how many there are. */
+size_t score_models_look(struct score_models *models,
+                         struct score_model_view views[SCORE_MAX_MODELS]);
+
 /* ---- watcher --------------------------------------------------------------------------------- */
 
 /*

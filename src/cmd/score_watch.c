@@ -8,6 +8,7 @@
 
 #include "cmd/command.h"
 #include "cmd/inputs.h"
+#include "cmd/score_loop.h"
 #include "cmd/snapshot_topic.h"
 #include "core/logger.h"
 
@@ -15,9 +16,11 @@ static const int64_t look_us = 200 * ESP_MS;
 static const int64_t pause_us = ESP_SECOND; /* after a failure */
 static const int64_t say_every_us = 60 * ESP_SECOND;
 
+/* Whoever waits asks this at least once a second, so it is the thread's pulse, too. */
 static bool is_stopping(void *context)
 {
     struct score_watch *watch = context;
+    pulse_beat(&watch->run->pulses[SCORE_WATCHING], run_clock_us());
     return atomic_load(&watch->stop) || atomic_load(&watch->run->stop);
 }
 
@@ -265,6 +268,7 @@ void *score_watch_main(void *context)
     }
     if (fatal.status != ESP_OK)
         run_fail(watch->run, &fatal);
+    pulse_leave(&watch->run->pulses[SCORE_WATCHING]);
     run_thread_ended(watch->run);
     return NULL;
 }

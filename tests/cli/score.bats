@@ -302,6 +302,46 @@ PY
     [ "$(jq .scored s.json)" = 3000 ]
 }
 
+@test "a run shows itself over HTTP, and metrics are what docs/scoring.md lists" {
+    simulate --malformed 0.02
+    mkdir snapshots
+    learn one.safetensors 1 >/dev/null
+    port=$(python3 -c 'import socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])')
+    follow --snapshot snapshots -o "serve.port=$port"
+    wait_for log 'msg=serving'
+    [ "$(curl -s -o answer -w '%{http_code}' "http://127.0.0.1:$port/readyz")" = 503 ]
+    grep -q 'waiting for a snapshot' answer
+    mv one.safetensors snapshots/
+    wait_for log 'snapshot=1 '
+    wait_for_scores 2900
+    [ "$(curl -s -o answer -w '%{http_code}' "http://127.0.0.1:$port/readyz")" = 200 ]
+    [ "$(curl -s "http://127.0.0.1:$port/healthz")" = ok ]
+    curl -s "http://127.0.0.1:$port/" | grep -q 'snapshot 1 of'
+    curl -s "http://127.0.0.1:$port/metrics" >metrics
+    stop
+    [ "$(sed -n 's/^espalier_scores_written_total //p' metrics)" = "$(jq .records s.json)" ]
+    [ "$(sed -n 's/^espalier_events_read_total{topic_kind="impression"} //p' metrics)" = 3000 ]
+    grep -qF 'espalier_score_snapshots_total{model="main",fate="taken"} 1' metrics
+    if command -v promtool >/dev/null; then
+        [ -z "$(promtool check metrics <metrics)" ]
+    fi
+    # Each family of the table, with its type and words, and none besides but the trainer's.
+    grep -oE '^\| `espalier_[a-z_]+` \| (counter|gauge) \|' "$SOURCE/docs/scoring.md" |
+        tr -d '|`' | awk '{ print $1, $2 }' | sort >listed
+    sed -n 's/^# TYPE \(espalier_[a-z_]*\) /\1 /p' metrics |
+        grep -vE '^espalier_(build_info|ready|thread_silence_seconds|http_answers_total) ' |
+        sort >shown
+    diff listed shown
+    while IFS='|' read -r _ name _ _ words; do
+        name=$(tr -d '` ' <<<"$name")
+        words=$(sed 's/^ *//; s/ *|* *$//' <<<"$words")
+        grep -qxF "# HELP $name $words" metrics || { echo "$name: $words" && return 1; }
+    done < <(grep -E '^\| `espalier_' "$SOURCE/docs/scoring.md")
+}
+
 @test "check tells what score would read and write" {
     simulate
     run --separate-stderr espalier check --config e.ini -o score.models=a,b
