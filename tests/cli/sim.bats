@@ -122,6 +122,55 @@ INI
     jq -e '.interrupted and .impressions > 0' a/truth.json
 }
 
+@test "of a live campaign all that is due already comes at once, and is the same" {
+    simulate a --first 0
+    simulate b --first 0 --live --start 2024-05-01
+    diff -r a b
+    simulate c --live --start 2024-05-01
+    simulate d --live --start 2024-05-01
+    diff -r c d
+}
+
+@test "a live campaign waits for what is not due yet, and can be had again from its start" {
+    # At least 500 impressions a second, whatever the hour: the last one is due in the last 0.1 s.
+    second=(--rate 3600000 --impressions 0 --disorder 0 --stop-after 1s)
+    simulate a --live "${second[@]}"
+    end_ms=$(date +%s%3N)
+    start_s=$(jq '.start | fromdate' a/truth.json)
+    [ "$end_ms" -ge $((start_s * 1000 + 900)) ]
+    [ "$(jq .counters.impressions.read a/truth.json)" -ge 490 ]
+    simulate b "${second[@]}" --start "$(jq -r .start a/truth.json)" --first "$(jq .first a/truth.json)"
+    diff -r a b
+}
+
+@test "a live campaign with a history goes on until it is asked to stop" {
+    espalier-sim --out files:a --live --rate 36000 --start now-2h --fields small >log &
+    pid=$!
+    timeout 20 bash -c 'until [ "0$(du -sb a/impressions 2>/dev/null | cut -f 1)" -gt 2500000 ]; do
+        sleep 0.05; done'
+    kill -TERM $pid
+    wait $pid
+    grep -q interrupted log
+    # An impression has some 120 bytes, and at ten a second these did not come as the clock went.
+    jq -e '.interrupted and .impressions > 15000 and .counters.installs.labelled > 0' a/truth.json
+    # Nothing is ahead of the clock.
+    jq -e '.impressions < 2.1 * 36000 * 1.5 and (.windows[-1].start | fromdate) <= now' a/truth.json
+}
+
+@test "a live campaign that is begun again has ids of its own, and the same preferences" {
+    simulate a --live --start 2024-05-01
+    simulate b --live --start 2024-05-01T00:00:01Z
+    for run in a b; do
+        LC_ALL=C grep -ahoE '[0-9a-f]{16}' $run/impressions/*/*.avro | sort -u >$run.ids
+        [ "$(wc -l <$run.ids)" -ge 3000 ]
+    done
+    # What both have is of the container and its schema, which are no ids.
+    [ "$(comm -12 a.ids b.ids | wc -l)" -le 5 ]
+    rate='.total.click.mean_probability'
+    jq -en --slurpfile a a/truth.json --slurpfile b b/truth.json \
+        "(\$a[0]$rate - \$b[0]$rate) | fabs < 0.01"
+}
+
 @test "new ads have a truth of their own" {
     simulate a --new-ads 0.5,0.2
     # Half of the campaign by time, a fifth of it: 300 of 3,000, give or take.
@@ -174,6 +223,15 @@ print(json.dumps(json.JSONDecoder().raw_decode(data)[0]))' | jq -cS . >got
     mentions "needs --rate"
     run espalier-sim --out files:a --days 1 --rate 5
     [ "$status" -eq 64 ]
+    run espalier-sim --out files:a --live
+    [ "$status" -eq 64 ]
+    mentions "--live needs --rate"
+    run espalier-sim --out files:a --live --rate 5 --realtime 2
+    [ "$status" -eq 64 ]
+    mentions "--live and --realtime exclude each other"
+    run espalier-sim --out files:a --start now-5
+    [ "$status" -eq 64 ]
+    mentions "now, or how long before, as in now-2h"
     run espalier-sim --out files:a --framing single
     [ "$status" -eq 64 ]
     run espalier-sim --out files:a --crosses 0.5

@@ -162,7 +162,7 @@ enum esp_status destination_topic(const struct destination *destination, struct 
         *out_was_there = n > 0;
     if (n == 0) {
         n = (size_t)destination->n_partitions;
-        status = esp_log_create_topic(log, topic, n, keep, err);
+        status = esp_log_create_topic(log, topic, n, destination->may_expire ? NULL : keep, err);
     }
     *out_n = n;
     return status;

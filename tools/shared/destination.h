@@ -6,6 +6,7 @@
 #define ESP_TOOLS_DESTINATION_H
 
 #include <argp.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/buf.h"
@@ -23,6 +24,7 @@ struct destination {
     size_t n_properties;
     const char *codec;     /* of files */
     uint64_t n_partitions; /* of topics that are made */
+    bool may_expire;       /* these go by the broker's retention */
     enum destination_framing framing;
     uint64_t schema_id;     /* confluent */
     struct esp_error error; /* the first option that is wrong */
@@ -44,7 +46,7 @@ enum esp_status destination_open(const struct destination *destination, struct e
 
 /*
  * The number of partitions of a topic, which is made if it is missing: on Kafka with
- * retention.ms=-1, for a broker's retention goes by the records' own times.
+ * retention.ms=-1, for a broker's retention goes by the records' own times, unless they may expire.
  * *out_was_there  may be NULL
  */
 enum esp_status destination_topic(const struct destination *destination, struct esp_log *log,

@@ -26,6 +26,12 @@ double sim_busy_hours(int64_t time_us)
     return ((double)time_us + RHYTHM_DEPTH * day / TWO_PI * sin(angle)) / (double)ESP_HOUR;
 }
 
+/* What the next impression's id and chances come from. */
+static uint64_t number_of_next(const struct sim_campaign *campaign)
+{
+    return campaign->options->first + campaign->next;
+}
+
 /* The time of impression campaign->next: where the rhythm has seen as many. */
 static void find_next_time(struct sim_campaign *campaign)
 {
@@ -34,7 +40,8 @@ static void find_next_time(struct sim_campaign *campaign)
         campaign->next_us = ESP_TIME_END;
         return;
     }
-    struct sim_chance chance = sim_chance(options->truth.seed, SIM_FOR_DELIVERY, campaign->next);
+    struct sim_chance chance =
+        sim_chance(options->truth.seed, SIM_FOR_DELIVERY, number_of_next(campaign));
     double busy =
         campaign->busy_start + ((double)campaign->next + sim_unit(&chance)) * campaign->busy_step;
     while (busy >= campaign->busy_high) {
@@ -140,7 +147,8 @@ static void draw_values(const struct sim_campaign *campaign, struct sim_journey 
                         int64_t time_us)
 {
     const struct sim_options *options = campaign->options;
-    struct sim_chance chance = sim_chance(options->truth.seed, SIM_FOR_FIELDS, campaign->next);
+    struct sim_chance chance =
+        sim_chance(options->truth.seed, SIM_FOR_FIELDS, number_of_next(campaign));
     sim_truth_draw(&campaign->truth, &chance, time_us, journey->values);
     if (time_us - options->start_us >= options->new_ads_us &&
         sim_unit(&chance) < options->new_ads_share) {
@@ -156,7 +164,8 @@ static void follow_up(const struct sim_campaign *campaign, struct sim_journey *j
                       int64_t time_us)
 {
     const struct sim_options *options = campaign->options;
-    struct sim_chance labels = sim_chance(options->truth.seed, SIM_FOR_LABELS, campaign->next);
+    struct sim_chance labels =
+        sim_chance(options->truth.seed, SIM_FOR_LABELS, number_of_next(campaign));
     if (sim_unit(&labels) >= p->click)
         return;
     int64_t click_us = time_us + sim_delay_draw(&sim_click_delay, &labels);
@@ -173,19 +182,19 @@ static void follow_up(const struct sim_campaign *campaign, struct sim_journey *j
 size_t sim_campaign_make(struct sim_campaign *campaign, struct sim_journey journeys[SIM_MAX_MADE])
 {
     const struct sim_options *options = campaign->options;
+    const uint64_t seed = options->truth.seed, number = number_of_next(campaign);
     int64_t time_us = campaign->next_us;
     sim_truth_drift(&campaign->truth, time_us - options->start_us);
 
     struct sim_journey *journey = &journeys[0];
-    *journey =
-        (struct sim_journey){.id = id_of(options->truth.seed, ID_IMPRESSION, campaign->next)};
+    *journey = (struct sim_journey){.id = id_of(seed, ID_IMPRESSION, number)};
     draw_values(campaign, journey, time_us);
     struct sim_probabilities p = sim_truth_of(&campaign->truth, journey->values);
     double kept = share_kept(options, time_us);
     journey->p_click = p.click * campaign->clicks_within * kept;
     journey->p_install = p.install * campaign->installs_within * kept;
 
-    struct sim_chance delivery = sim_chance(options->truth.seed, SIM_FOR_DELIVERY, campaign->next);
+    struct sim_chance delivery = sim_chance(seed, SIM_FOR_DELIVERY, number);
     sim_unit(&delivery); /* the impression's time was drawn from it */
     add_event(options, journey, &delivery, ESP_IMPRESSION, 0, time_us);
     follow_up(campaign, journey, &p, &delivery, time_us);
@@ -193,12 +202,12 @@ size_t sim_campaign_make(struct sim_campaign *campaign, struct sim_journey journ
 
     size_t n_made = 1;
     if (options->unmatched > 0) {
-        struct sim_chance chance = sim_chance(options->truth.seed, SIM_FOR_STRAYS, campaign->next);
+        struct sim_chance chance = sim_chance(seed, SIM_FOR_STRAYS, number);
         double clicks = options->unmatched * options->truth.ctr;
         if (sim_unit(&chance) < clicks)
-            journeys[n_made++] = make_stray(options, &chance, ESP_CLICK, campaign->next, time_us);
+            journeys[n_made++] = make_stray(options, &chance, ESP_CLICK, number, time_us);
         if (sim_unit(&chance) < clicks * options->truth.cvr)
-            journeys[n_made++] = make_stray(options, &chance, ESP_INSTALL, campaign->next, time_us);
+            journeys[n_made++] = make_stray(options, &chance, ESP_INSTALL, number, time_us);
     }
     campaign->next++;
     find_next_time(campaign);

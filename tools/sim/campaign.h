@@ -15,7 +15,7 @@ struct sim_campaign {
     const struct sim_options *options; /* borrowed */
     struct sim_truth truth;
     double clicks_within, installs_within; /* shares of delays within the windows */
-    uint64_t next;                         /* number of the next impression */
+    uint64_t next;                         /* impressions before the next one */
     int64_t next_us;                       /* its time; ESP_TIME_END: there is none */
     /* The rhythm: event time as a function of impressions, by the minute. Hours of mean traffic. */
     double busy_start, busy_step, busy_low, busy_high;

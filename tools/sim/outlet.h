@@ -18,8 +18,7 @@ struct sim_outlet {
 };
 
 /*
- * Opens the log, creates missing topics (on Kafka with retention.ms=-1, for a broker's retention
- * goes by the records' own times) and their writers.
+ * Opens the log, creates missing topics (as destination_topic() does) and their writers.
  * Errors: ESP_ECONFIG (a folder that already has events, a refused property), ESP_EIO,
  *         ESP_EBROKER, ESP_ENOMEM.
  */

@@ -19,6 +19,12 @@
 
 enum { N_NEW_ADS = 20 };
 
+/* Live campaigns that start a second apart have this many numbers between them. */
+enum { NUMBERS_A_SECOND = 1 << 20 };
+
+/* Of counts whose default depends on other options. */
+#define NOT_GIVEN UINT64_MAX
+
 enum {
     KEY_PREFIX = 1000,
     KEY_TRUTH,
@@ -27,6 +33,7 @@ enum {
     KEY_RATE,
     KEY_DAYS,
     KEY_START,
+    KEY_FIRST,
     KEY_SEED,
     KEY_FIELDS,
     KEY_CTR,
@@ -49,6 +56,7 @@ enum {
     KEY_INSTALL_WINDOW,
     KEY_GRACE,
     KEY_WINDOW,
+    KEY_LIVE,
     KEY_REALTIME,
     KEY_STOP_AFTER,
 };
@@ -66,13 +74,21 @@ static const struct argp_option option_table[] = {
      0},
 
     {0, 0, 0, 0, "How much and when:", 3},
-    {"impressions", 'n', "N", 0, "Impressions (100000); 0: without end, until SIGINT", 0},
+    {"impressions", 'n', "N", 0,
+     "Impressions (100000; with --live 0); 0: without end, until SIGINT or SIGTERM", 0},
     {"days", KEY_DAYS, "D", 0, "Days of event time that they fill (2)", 0},
     {"rate", KEY_RATE, "N", 0, "Instead of --days: impressions an hour, mean over a day", 0},
-    {"start", KEY_START, "TIME", 0, "Event time of the first (2024-05-01), or now", 0},
+    {"start", KEY_START, "TIME", 0,
+     "Event time of the first (2024-05-01; with --live now); now, or as in now-2h", 0},
+    {"first", KEY_FIRST, "N", 0,
+     "Number of the first, which its id and all chance come from (0; with --live told by the "
+     "start, so that a campaign that is begun again has ids of its own)",
+     0},
     {"seed", KEY_SEED, "N", 0, "Same seed, same bytes (1)", 0},
     {"stop-after", KEY_STOP_AFTER, "SPAN", 0,
      "Deliver nothing later than this after the start: as a log stands at that moment", 0},
+    {"live", KEY_LIVE, 0, 0,
+     "Deliver each event when the wall clock says its time; what is due already, at once", 0},
     {"realtime", KEY_REALTIME, "SPEED", 0,
      "Deliver by the wall clock, SPEED seconds of event time a second", 0},
 
@@ -122,7 +138,7 @@ static const char doc[] =
     "Simulates a campaign of impressions, clicks and installs whose true probabilities are known.\v"
     "Examples:\n"
     "  espalier-sim --out files:/tmp/sim --impressions 1000000\n"
-    "  espalier-sim --out kafka:localhost:9092 -n 0 --rate 36000 --start now --realtime 1\n"
+    "  espalier-sim --out kafka:localhost:9092 --live --rate 36000 --start now-2h\n"
     "  espalier-sim compare --truth /tmp/sim/truth.json --summary summary.json\n\n"
     "Events are delivered in the order of event time plus a delay; records on a broker are stamped "
     "with the time of their delivery. The same options and seed give the same events, whatever "
@@ -134,7 +150,7 @@ struct raw_options {
     struct sim_options options;
     double days, rate; /* 0: not given */
     const char *new_ads;
-    bool wild;
+    bool wild, has_start;
     struct esp_error error; /* the first that is wrong */
 };
 
@@ -151,6 +167,7 @@ static const struct number {
     {'n', WHOLE, FIELD(options.n_impressions), 0, 0x1p48},
     {KEY_DAYS, REAL, FIELD(days), 1e-4, 3650},
     {KEY_RATE, REAL, FIELD(rate), 1e-3, 1e12},
+    {KEY_FIRST, WHOLE, FIELD(options.first), 0, 0x1p60},
     {KEY_SEED, WHOLE, FIELD(options.truth.seed), 0, 0x1p53},
     {KEY_STOP_AFTER, SPAN, FIELD(options.stop_after_us), 0, MAX_SPAN},
     {KEY_REALTIME, REAL, FIELD(options.realtime), 1e-3, 1e9},
@@ -241,16 +258,29 @@ static bool set_number(struct raw_options *raw, int key, const char *text)
     return true;
 }
 
+static int64_t whole_seconds_now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * ESP_SECOND;
+}
+
+/* TIME, now or now-SPAN. */
 static void set_start(struct raw_options *raw, const char *text)
 {
     int64_t *start_us = &raw->options.start_us;
-    if (strcmp(text, "now") == 0) {
-        struct timespec now;
-        clock_gettime(CLOCK_REALTIME, &now);
-        *start_us = (int64_t)now.tv_sec * ESP_SECOND;
-    } else if (esp_time_parse(text, start_us, NULL) != ESP_OK) {
+    int64_t ago_us = 0;
+    bool from_now = strncmp(text, "now", 3) == 0;
+    bool good = from_now ? text[3] == '\0' ||
+                               (text[3] == '-' && esp_span_parse(text + 4, &ago_us, NULL) == ESP_OK)
+                         : esp_time_parse(text, start_us, NULL) == ESP_OK;
+    if (good && from_now)
+        *start_us = whole_seconds_now_us() - ago_us;
+    raw->has_start = true;
+    if (!good) {
         esp_fail(&raw->error, ESP_ECONFIG,
-                 "--start %s: give a time such as 2024-05-01 or 2024-05-01T13:20:00Z, or now",
+                 "--start %s: give a time such as 2024-05-01 or 2024-05-01T13:20:00Z, now, or how "
+                 "long before, as in now-2h",
                  text);
     } else if (*start_us < 0 || *start_us > 36500 * ESP_DAY) {
         esp_fail(&raw->error, ESP_ECONFIG, "--start %s: give a time from 1970 to 2069", text);
@@ -323,12 +353,33 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_WILD:
         raw->wild = true;
         return 0;
+    case KEY_LIVE:
+        options->live = true;
+        return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "\"%s\" is no option; events go where --out says", text);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
+}
+
+/* What --live means for the options that were not given. */
+static void resolve_live(struct raw_options *raw)
+{
+    struct sim_options *options = &raw->options;
+    if (options->live && options->realtime > 0)
+        esp_fail(&raw->error, ESP_ECONFIG,
+                 "--live and --realtime exclude each other; --live goes by the wall clock itself");
+    if (options->live && !raw->has_start)
+        options->start_us = whole_seconds_now_us();
+    if (options->n_impressions == NOT_GIVEN)
+        options->n_impressions = options->live ? 0 : 100000;
+    if (options->first == NOT_GIVEN)
+        options->first =
+            options->live ? (uint64_t)(options->start_us / ESP_SECOND) * NUMBERS_A_SECOND : 0;
+    /* Its records are stamped with times near the clock's, so a broker's retention can be right. */
+    options->destination.may_expire = options->live;
 }
 
 /* How fast impressions come and how long the campaign lasts. */
@@ -340,7 +391,8 @@ static void resolve_time(struct raw_options *raw)
         esp_fail(&raw->error, ESP_ECONFIG, "--days and --rate exclude each other; give one");
     } else if (options->n_impressions == 0) {
         if (raw->rate == 0)
-            esp_fail(&raw->error, ESP_ECONFIG, "--impressions 0 (without end) needs --rate");
+            esp_fail(&raw->error, ESP_ECONFIG, "%s needs --rate",
+                     options->live ? "--live" : "--impressions 0 (without end)");
         options->per_hour = raw->rate;
         options->span_us = ESP_TIME_END;
     } else if (raw->rate > 0) {
@@ -394,6 +446,7 @@ static void resolve_new_ads(struct raw_options *raw)
 static void resolve(struct raw_options *raw)
 {
     struct sim_options *options = &raw->options;
+    resolve_live(raw);
     resolve_time(raw);
     resolve_new_ads(raw);
     if (options->late + options->wrong_clocks + options->malformed > MAX_LOST)
@@ -423,7 +476,8 @@ static const struct sim_options defaults = {
               .decline = 0.11,
               .correlation = 0.5,
               .odds_a_day = 1},
-    .n_impressions = 100000,
+    .n_impressions = NOT_GIVEN,
+    .first = NOT_GIVEN,
     .start_us = 19844 * ESP_DAY, /* 2024-05-01 */
     .new_ads_us = ESP_TIME_END,
     .wild_us = ESP_TIME_END,

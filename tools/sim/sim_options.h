@@ -12,6 +12,7 @@
 struct sim_options {
     struct sim_truth_config truth;
     uint64_t n_impressions; /* 0: without end */
+    uint64_t first;         /* number of the first one */
     double per_hour;        /* impressions an hour of event time, mean over a day */
     int64_t start_us;
     int64_t span_us; /* from the first impression to the last; ESP_TIME_END without end */
@@ -26,6 +27,7 @@ struct sim_options {
     int64_t click_window_us, install_window_us, grace_us; /* of the join that the truth is for */
     int64_t window_us;                                    /* of the truth's report */
 
+    bool live;             /* event time is the wall clock's */
     double realtime;       /* seconds of event time a second of wall clock; 0: at once */
     int64_t stop_after_us; /* after the start: what is due later is not delivered; ESP_TIME_END */
 

@@ -37,31 +37,39 @@ struct simulation {
     struct sim_ledger *ledger;
     struct sim_linear *linear; /* NULL: nobody asked for it */
     bool wild_sent;
-    double began_s, flushed_s; /* monotonic clock; for --realtime */
+    double began_s, flushed_s; /* monotonic clock; for --realtime and --live */
 };
 
-static double monotonic_s(void)
+static double clock_s(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* How long to wait until an event is due: of --live by the wall clock, which may be set meanwhile,
+ * else by what has passed since the start. */
+static double wait_until_due_s(const struct simulation *simulation, int64_t due_us, double now_s)
+{
+    const struct sim_options *options = simulation->options;
+    if (options->live)
+        return (double)due_us / (double)ESP_SECOND - clock_s(CLOCK_REALTIME);
+    double elapsed_s = (double)(due_us - options->start_us) / (double)ESP_SECOND;
+    return simulation->began_s + elapsed_s / options->realtime - now_s;
 }
 
 /* Waits until an event is due on the wall clock; what went before is made readable meanwhile. */
 static enum esp_status pace(struct simulation *simulation, int64_t due_us, struct esp_error *err)
 {
-    const struct sim_options *options = simulation->options;
-    double elapsed_s = (double)(due_us - options->start_us) / (double)ESP_SECOND;
-    double deadline_s = simulation->began_s + elapsed_s / options->realtime;
     for (;;) {
-        double now_s = monotonic_s();
+        double now_s = clock_s(CLOCK_MONOTONIC);
         if (now_s - simulation->flushed_s >= SECONDS_BETWEEN_FLUSHES) {
             simulation->flushed_s = now_s;
             enum esp_status status = sim_outlet_flush(&simulation->outlet, err);
             if (status != ESP_OK)
                 return status;
         }
-        double wait_s = deadline_s - now_s;
+        double wait_s = wait_until_due_s(simulation, due_us, now_s);
         if (wait_s <= 0 || stop_asked)
             return ESP_OK;
         if (wait_s > SECONDS_BETWEEN_FLUSHES)
@@ -77,7 +85,7 @@ static enum esp_status make_wild(struct simulation *simulation, int64_t now_us,
                                  struct esp_error *err)
 {
     enum esp_status status = ESP_OK;
-    uint64_t number = 0;
+    uint64_t number = simulation->options->first;
     for (size_t kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
         for (uint32_t p = 0; p < simulation->outlet.n_partitions[kind]; p++) {
             struct sim_journey wild = sim_wild_journey(simulation->options, number++, kind,
@@ -157,7 +165,7 @@ static enum esp_status run(struct simulation *simulation, struct esp_error *err)
         }
         if (due_us >= stop_us)
             break;
-        if (options->realtime > 0)
+        if (options->live || options->realtime > 0)
             status = pace(simulation, due_us, err);
         if (status == ESP_OK)
             status = deliver_next(simulation, err);
@@ -199,7 +207,7 @@ enum esp_status sim_run(const struct sim_options *options, struct sim_ledger *le
         status = sim_linear_new(options, &simulation.linear, err);
     if (status == ESP_OK) {
         catch_signals();
-        simulation.began_s = simulation.flushed_s = monotonic_s();
+        simulation.began_s = simulation.flushed_s = clock_s(CLOCK_MONOTONIC);
         status = run(&simulation, err);
     }
     if (status == ESP_OK && simulation.linear != NULL)

@@ -94,14 +94,15 @@ static json_t *report_json(const struct sim_options *options, const struct sim_l
 {
     char start[ESP_TIME_TEXT_SIZE];
     esp_time_format(options->start_us, start);
-    json_t *root = json_pack(
-        "{s:i, s:I, s:I, s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o}", "format", FORMAT, "seed",
-        (json_int_t)options->truth.seed, "impressions", (json_int_t)outcome->n_made, "start", start,
-        "window", span_json(options->window_us), "click_window",
-        span_json(options->click_window_us), "install_window",
-        span_json(options->install_window_us), "grace", span_json(options->grace_us), "interrupted",
-        outcome->interrupted, "counters", counters_json(ledger), "total",
-        window_json(&ledger->total), "windows", windows_json(ledger));
+    json_t *root =
+        json_pack("{s:i, s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o}", "format",
+                  FORMAT, "seed", (json_int_t)options->truth.seed, "impressions",
+                  (json_int_t)outcome->n_made, "first", (json_int_t)options->first, "start", start,
+                  "window", span_json(options->window_us), "click_window",
+                  span_json(options->click_window_us), "install_window",
+                  span_json(options->install_window_us), "grace", span_json(options->grace_us),
+                  "interrupted", outcome->interrupted, "counters", counters_json(ledger), "total",
+                  window_json(&ledger->total), "windows", windows_json(ledger));
     if (root != NULL && options->new_ads_us != ESP_TIME_END &&
         json_object_set_new(root, "new_ads", window_json(&ledger->new_ads)) != 0) {
         json_decref(root);
