@@ -7,9 +7,8 @@
  * of keys for each distinct state of the feature statistics among the snapshots (one, where no
  * feature is numeric). A closed window is measured on clicks at once and waits for its installs.
  *
- *                first click label            due >= end + W_c            last install label
- *     (none) ---- open_window() --> scoring -- close_window() --> waiting -- finish_window() -->
- * gone
+ *          first click label       due >= end + W_c        last install label
+ *     (none) -- open_window() -> scoring -- close_window() -> waiting -- finish_window() -> gone
  *
  * INVARIANTS (esp_drift_check() asserts each by number)
  *  (1) Windows are in order of time; only the last may be scoring.
@@ -17,6 +16,7 @@
  *  (3) A window holds at most window_examples examples.
  *  (4) Tickets of a window ascend.
  *  (5) Snapshots are open only while a window is scoring.
+ *  (6) The window that is scoring is the first that may still be scored: all before are closed.
  */
 #include "drift/drift.h"
 
@@ -55,7 +55,7 @@ struct esp_drift {
     size_t n_windows, capacity;
     struct bench bench;
     struct esp_scorer **scorers; /* (pool size, n_models), made when first needed */
-    int64_t first_window;        /* that may still be scored; INT64_MIN: none was */
+    int64_t first_window;        /* that may still be scored; INT64_MIN: no label came */
     struct esp_drift_usage usage;
     enum esp_status *slot_status; /* scratch of scoring */
 };
@@ -188,7 +188,6 @@ static enum esp_status open_window(struct esp_drift *drift, int64_t window, stru
     if (status == ESP_OK)
         status = esp_holdout_init(&drift->windows[drift->n_windows++], &drift->config, window,
                                   slots, drift->bench.n_slots, err);
-    drift->first_window = window;
     free(slots);
     return status;
 }
@@ -318,7 +317,6 @@ static enum esp_status close_window(struct esp_drift *drift, struct esp_error *e
     struct esp_holdout *holdout = scoring_window(drift);
     enum esp_status status = score_pending(drift, err);
     close_bench(&drift->bench);
-    drift->first_window = holdout->window + 1;
     if (status == ESP_OK)
         status = esp_holdout_close(holdout, drift->config.has_installs, err);
     if (status == ESP_OK)
@@ -330,24 +328,27 @@ static enum esp_status close_window(struct esp_drift *drift, struct esp_error *e
 
 enum esp_status esp_drift_advance(struct esp_drift *drift, int64_t due_us, struct esp_error *err)
 {
-    const struct esp_holdout *holdout = scoring_window(drift);
-    if (holdout == NULL)
+    /* A click label that is due now or later is of an impression from here on. */
+    int64_t window =
+        esp_ladder_window(&drift->config.ladder, due_us - drift->config.click_window_us);
+    if (window <= drift->first_window)
         return ESP_OK;
-    int64_t end_us = (holdout->window + 1) * drift->config.ladder.window_us;
-    return due_us >= end_us + drift->config.click_window_us ? close_window(drift, err) : ESP_OK;
+    drift->first_window = window;
+    const struct esp_holdout *holdout = scoring_window(drift);
+    return holdout != NULL && holdout->window < window ? close_window(drift, err) : ESP_OK;
 }
 
 enum esp_status esp_drift_click(struct esp_drift *drift, const struct esp_drift_example *example,
                                 struct esp_error *err)
 {
     int64_t window = esp_ladder_window(&drift->config.ladder, example->example->impression_us);
-    enum esp_status status =
-        scoring_window(drift) == NULL ? open_window(drift, window, err) : ESP_OK;
-    if (status != ESP_OK)
-        return status;
-    if (scoring_window(drift)->window != window)
+    const struct esp_holdout *holdout = scoring_window(drift);
+    size_t n = holdout != NULL ? holdout->n : 0;
+    if (window != drift->first_window ||
+        (n > 0 && holdout->tickets[n - 1] >= example->example->ticket))
         return esp_fail(err, ESP_EBUG, "a holdout example is out of label order");
-    return add_example(drift, example, err);
+    enum esp_status status = holdout == NULL ? open_window(drift, window, err) : ESP_OK;
+    return status == ESP_OK ? add_example(drift, example, err) : status;
 }
 
 enum esp_status esp_drift_install(struct esp_drift *drift, const struct esp_example *example,
@@ -401,4 +402,6 @@ void esp_drift_check(const struct esp_drift *drift)
             ESP_CHECK(4, holdout->tickets[k - 1] < holdout->tickets[k]);
     }
     ESP_CHECK(5, drift->bench.n_slots == 0 || scoring_window(drift) != NULL);
+    ESP_CHECK(6, scoring_window(drift) == NULL ||
+                     scoring_window(drift)->window == drift->first_window);
 }

@@ -84,7 +84,8 @@ struct esp_drift_example {
  *
  * click    a holdout example at its click label: it is scored before the call after next
  * install  its install label, if it was clicked
- * Errors: ESP_ENOMEM, those of open and emit.
+ * Errors: ESP_ENOMEM, those of open and emit; ESP_EBUG (a click label that does not follow the last
+ * one, or of which esp_drift_advance() was not told).
  */
 enum esp_status esp_drift_advance(struct esp_drift *drift, int64_t due_us, struct esp_error *err);
 enum esp_status esp_drift_click(struct esp_drift *drift, const struct esp_drift_example *example,
@@ -96,8 +97,8 @@ enum esp_status esp_drift_install(struct esp_drift *drift, const struct esp_exam
  * above. */
 enum esp_status esp_drift_finish(struct esp_drift *drift, struct esp_error *err);
 
-/* The number of the first window that may still be scored: older ones need no snapshots any more.
- * INT64_MIN before the first example. */
+/* The number of the first window that may still be scored, by the time of the last label, holdout
+ * or not: older ones need no snapshots any more. INT64_MIN before the first label. */
 int64_t esp_drift_first_window(const struct esp_drift *drift);
 
 struct esp_drift_usage {

@@ -95,8 +95,7 @@ static void release_set(struct task_set *set)
     free(set->scored_of_model);
 }
 
-/* ---- measures ---------------------------------------------------------------------------------
- */
+/* ---- measures -------------------------------------------------------------------------------- */
 
 static const float *slot_logits(const struct task_set *set, size_t slot)
 {

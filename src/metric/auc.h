@@ -31,15 +31,18 @@ ESP_INLINE void esp_area_step(struct esp_area *area, double negative, double pos
     area->precision += positive * (area->w_positive / (total > 0 ? total : 1));
 }
 
-/* Areas after the last bin; NaN if the positives or the negatives weigh nothing. */
+/* Areas after the last bin; NaN if the positives or the negatives weigh nothing. The rounding of
+ * sums may carry a perfect order past 1: it is cut there. */
 ESP_INLINE double esp_area_roc(const struct esp_area *area)
 {
-    return area->pairs / (area->w_negative * area->w_positive);
+    double area_roc = area->pairs / (area->w_negative * area->w_positive);
+    return area_roc > 1 ? 1 : area_roc;
 }
 
 ESP_INLINE double esp_area_pr(const struct esp_area *area)
 {
-    return area->precision / area->w_positive;
+    double area_pr = area->precision / area->w_positive;
+    return area_pr > 1 ? 1 : area_pr;
 }
 
 /* The bin of a logit, 0 .. ESP_AUC_BINS-1; what is beyond, or no number, goes to an end. */
