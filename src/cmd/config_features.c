@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/config_load.h"
+#include "core/timespan.h"
 
 static size_t path_index(struct config *config, const char *path)
 {
@@ -153,9 +154,12 @@ void config_load_drift(struct config_loader *loader)
         .sparse = (uint32_t)options->drift_sparse,
     };
     load_ages(loader);
-    if (options->snapshot_every_us > 0 &&
-        options->drift_window_us % options->snapshot_every_us != 0)
-        config_problem(loader, "drift", "window", "is no multiple of snapshot.every");
+    if (config->has_drift && options->drift_window_us % options->snapshot_every_us != 0) {
+        char every[ESP_TIME_TEXT_SIZE];
+        config_problem(loader, "drift", "window",
+                       "is no multiple of snapshot.every; write %s, or so many times as much",
+                       esp_span_format(options->snapshot_every_us, every));
+    }
     config->cluster_value = SIZE_MAX;
     if (config->has_drift && options->drift_cluster != NULL)
         config->cluster_value = path_index(config, options->drift_cluster);

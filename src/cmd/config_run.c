@@ -11,15 +11,22 @@ enum { MOST_TEXT_BYTES = 16 << 20 };
 /* Changed where the meaning of an option, or how anything is computed, changes what is learned. */
 static const char learning_version[] = "1";
 
-/* Sections that say what is learned, and of these what only says where and how records are read.
- * Of [snapshot], `every` cuts batches. */
+struct option_name {
+    const char *section, *key;
+};
+
+/* Sections that say what is learned, but for what only says where and how records are read; and
+ * from other sections: which records are dead, where batches are cut, what snapshots round. */
 static bool is_learned(const struct esp_setting *row)
 {
     static const char *const sections[] = {"impressions", "clicks", "installs", "join",
                                            "time",        "sample", "features", "model *"};
     static const char *const others[] = {"schema", "framing", "skew", "idle_after", "idle_lag"};
-    if (strcmp(row->section, "snapshot") == 0)
-        return strcmp(row->key, "every") == 0;
+    static const struct option_name single[] = {
+        {"input", "max_record_bytes"}, {"snapshot", "every"}, {"snapshot", "rows"}};
+    for (size_t i = 0; i < sizeof single / sizeof single[0]; i++)
+        if (strcmp(row->section, single[i].section) == 0 && strcmp(row->key, single[i].key) == 0)
+            return true;
     bool found = false;
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++)
         found |= strcmp(row->section, sections[i]) == 0;

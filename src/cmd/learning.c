@@ -251,6 +251,8 @@ static enum esp_status finish(struct learning *learning, struct esp_error *err)
     enum esp_status status = close_batches(learning, err);
     if (status != ESP_OK || !time_has_ended(learning))
         return status;
+    for (size_t i = 0; i < learning->run->config->n_models; i++)
+        esp_learner_end(learning->learners[i]);
     status = measuring_finish(&learning->measuring, err);
     if (status == ESP_OK)
         status =

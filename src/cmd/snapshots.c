@@ -16,11 +16,17 @@
 
 static enum esp_status make_folder(const char *path, struct esp_error *err)
 {
-    if (mkdir(path, 0750) == 0 || errno == EEXIST)
+    struct stat info;
+    if (mkdir(path, 0750) != 0 && errno != EEXIST)
+        return esp_fail(err, ESP_EIO,
+                        "%s: the folder cannot be made: %s; name another in [state] folder", path,
+                        strerror(errno));
+    if (stat(path, &info) == 0 && !S_ISDIR(info.st_mode))
+        errno = ENOTDIR;
+    else if (access(path, W_OK | X_OK) == 0)
         return ESP_OK;
-    return esp_fail(err, ESP_EIO,
-                    "%s: the folder cannot be made: %s; name another in [state] folder", path,
-                    strerror(errno));
+    return esp_fail(err, ESP_EIO, "%s: cannot be written to: %s; name another in [state] folder",
+                    path, strerror(errno));
 }
 
 /* Files of a run that ended: this one takes its own. */
@@ -207,8 +213,11 @@ static enum esp_status take_model(struct snapshots *snapshots, size_t m,
     struct model_snapshots *model = &snapshots->models[m];
     struct esp_parameters parameters;
     esp_learner_parameters(learner, &parameters);
-    if (parameters.n_steps == model->n_steps)
-        return ESP_OK; /* the last one is as good */
+    /* Numbers are met at click labels, and some set-ups learn later: both make a snapshot. */
+    uint64_t statistics = esp_features_hash(features);
+    if (parameters.n_steps == 0 ||
+        (parameters.n_steps == model->n_steps && statistics == model->statistics))
+        return ESP_OK; /* the last one is as good, or there is nothing yet */
     struct esp_learner_report report;
     struct esp_manifest manifest = manifest_of(snapshots, m, learner, features, &report);
     char *path = path_of(snapshots, m, manifest.number);
@@ -223,6 +232,7 @@ static enum esp_status take_model(struct snapshots *snapshots, size_t m,
         return status;
     }
     model->n_steps = parameters.n_steps;
+    model->statistics = statistics;
     model->newest_us = manifest.boundary_us;
     model->n_taken++;
     model->n_bytes += n_bytes;

@@ -4,7 +4,8 @@
  *
  * A boundary is a multiple of snapshot.every. It is crossed by the first label that is due at or
  * after it; what was due before is then learned, and nothing else. A model that has learned nothing
- * since its last snapshot gets none: the last one stands for the boundaries up to the next.
+ * since its last snapshot gets none: the last one stands for the boundaries up to the next. A
+ * model of which a set-up's first labels are still to come has none at all.
  */
 #ifndef ESP_CMD_SNAPSHOTS_H
 #define ESP_CMD_SNAPSHOTS_H
@@ -24,7 +25,8 @@ struct model_snapshots {
     char run[CONFIG_RUN_SIZE];
     struct snapshot_file *files; /* (n) oldest first */
     size_t n, capacity;
-    uint64_t n_steps; /* of the model when the newest was taken */
+    uint64_t n_steps;    /* of the model when the newest was taken */
+    uint64_t statistics; /* hash of the features' then */
     uint64_t n_taken, n_bytes;
     int64_t newest_us; /* boundary; ESP_TIME_NONE: none yet */
 };

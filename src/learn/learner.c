@@ -270,6 +270,12 @@ enum esp_status esp_learner_flush(struct esp_learner *learner, struct esp_error 
     return step(learner, err);
 }
 
+void esp_learner_end(struct esp_learner *learner)
+{
+    learner->progress.ended = true;
+    esp_progress_close_windows(&learner->progress);
+}
+
 enum esp_status esp_learner_score(struct esp_learner *learner,
                                   const struct esp_feature_batch *features, float *logits,
                                   struct esp_error *err)

@@ -103,6 +103,10 @@ enum esp_status esp_learner_take(struct esp_learner *learner, const struct esp_e
 /* Closes the batch under way: at a snapshot boundary, and at the end. Errors as take. */
 enum esp_status esp_learner_flush(struct esp_learner *learner, struct esp_error *err);
 
+/* Time has ended: no label comes any more, so that the last window is complete too. After a
+ * flush. */
+void esp_learner_end(struct esp_learner *learner);
+
 /*
  * Logits of the tasks for rows of features, with the weights as they are; admits and counts
  * nothing.

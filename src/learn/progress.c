@@ -240,8 +240,9 @@ void esp_progress_close_windows(struct esp_progress *progress)
     for (size_t i = 0; i < progress->n_windows; i++) {
         struct esp_window_metrics *metrics = &progress->metrics[i];
         /* Click labels are taken in the order of t_i, and all that were taken are counted: one of
-         * a later window says that all of this one are. */
+         * a later window says that all of this one are; so does the end of time. */
         metrics->clicks_complete |=
+            progress->ended ||
             progress->newest_us - progress->windows[i].start_us >= progress->window_us;
         progress->windows[i].complete = metrics->clicks_complete && metrics->n_waiting == 0;
         n_complete += progress->windows[i].complete;

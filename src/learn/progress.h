@@ -36,6 +36,7 @@ struct esp_progress {
     struct esp_window_metrics *metrics;
     size_t n_windows, capacity;
     int64_t newest_us; /* the latest t_i whose click label was counted */
+    bool ended;        /* no label comes any more */
     void (*done)(void *context, const struct esp_window_done *done); /* NULL: nobody is told */
     void *done_context;
 };
