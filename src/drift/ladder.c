@@ -6,16 +6,14 @@ enum esp_status esp_ladder_validate(const struct esp_ladder *ladder, struct esp_
     if (ladder->window_us <= 0)
         return esp_fail(err, ESP_ECONFIG, "window: choose a span above 0");
     if (ladder->n_ages == 0 || ladder->n_ages > ESP_MAX_AGES)
-        return esp_fail(err, ESP_ECONFIG, "ages: %zu of them; give 1 to %d", ladder->n_ages,
-                        ESP_MAX_AGES);
+        return esp_fail(err, ESP_ECONFIG, "%zu ages; give 1 to %d", ladder->n_ages, ESP_MAX_AGES);
     if (ladder->ages[0] != 0)
-        return esp_fail(err, ESP_ECONFIG,
-                        "ages: the first must be 0, which others are compared to");
+        return esp_fail(err, ESP_ECONFIG, "the first must be 0, which others are compared to");
     for (size_t i = 0; i < ladder->n_ages; i++) {
         if (i > 0 && ladder->ages[i] <= ladder->ages[i - 1])
-            return esp_fail(err, ESP_ECONFIG, "ages: %u does not ascend", ladder->ages[i]);
+            return esp_fail(err, ESP_ECONFIG, "%u does not ascend", ladder->ages[i]);
         if (ladder->ages[i] > ESP_MAX_AGE)
-            return esp_fail(err, ESP_ECONFIG, "ages: %u windows; at most %d", ladder->ages[i],
+            return esp_fail(err, ESP_ECONFIG, "%u windows; at most %d", ladder->ages[i],
                             ESP_MAX_AGE);
     }
     if (ladder->sparse == 0)

@@ -96,6 +96,21 @@ static const struct bad_row bad_rows[] = {
     {"a schema id that is no number", BASE "[schemas]\nv1 = a.avsc\n",
      "t.ini:6: [schemas] v1 = a.avsc: not a schema id; write the number under which records name "
      "this schema"},
+    {"windows of drift that snapshots do not meet", BASE "[snapshot]\nevery = 25m\n",
+     "t.ini: [drift] window: is no multiple of snapshot.every; write 25m, or so many times as "
+     "much"},
+    {"ages without 0", BASE "[drift]\nages = 1, 2\n",
+     "t.ini:6: [drift] ages = 1, 2: the first must be 0, which others are compared to"},
+    {"ages that do not ascend", BASE "[drift]\nages = 0, 2, 2\n",
+     "t.ini:6: [drift] ages = 0, 2, 2: 2 does not ascend"},
+    {"an age that is no number", BASE "[drift]\nages = 0, 1h\n",
+     "t.ini:6: [drift] ages = 0, 1h: \"1h\" is no age; write numbers of windows from 0 to 100000"},
+    {"an age below 0", BASE "[drift]\nages = 0, -1\n",
+     "t.ini:6: [drift] ages = 0, -1: \"-1\" is no age; write numbers of windows from 0 to 100000"},
+    {"17 ages", BASE "[drift]\nages = 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16\n",
+     "t.ini:6: [drift] ages = 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16: 17 ages; at most 16"},
+    {"the drift topic into an input", BASE "[drift]\ntopic = clicks\n",
+     "t.ini:6: [drift] topic = clicks: is [clicks] topic too; each use needs a topic of its own"},
     {"idle lag over the skew", BASE "[join]\nskew = 1m\nidle_lag = 2m\n",
      "t.ini:7: [join] idle_lag = 2m: must be less than join.skew"},
     {"a registry's setting without a registry", BASE "[schema]\nregistry_user = ann\n",
@@ -201,6 +216,25 @@ static void test_overrides_and_models(void)
     config_release(&config);
 }
 
+/* Windows and snapshots need to meet only where drift is measured. */
+static void test_drift_that_is_off(void)
+{
+    static const char *const texts[] = {
+        BASE "[snapshot]\nevery = 25m\n[drift]\nenabled = off\n",
+        BASE "[snapshot]\nevery = 25m\n[sample]\nholdout = 0\n",
+        BASE "[snapshot]\nevery = 0\n",
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        struct config config;
+        GString *lines = g_string_new(NULL);
+        g_assert_cmpint(load(&config, texts[i], NULL, 0, lines), ==, ESP_OK);
+        g_assert_cmpstr(lines->str, ==, "");
+        g_assert_false(config.has_drift);
+        g_string_free(lines, TRUE);
+        config_release(&config);
+    }
+}
+
 static void test_an_override_without_a_dot(void)
 {
     static const char *const overrides[] = {"click_window=24h"};
@@ -245,6 +279,8 @@ int main(int argc, char **argv)
     g_test_add_func("/config/several problems are all reported", test_several_problems_at_once);
     g_test_add_func("/config/defaults are those of the manual", test_defaults);
     g_test_add_func("/config/overrides win and models keep their order", test_overrides_and_models);
+    g_test_add_func("/config/without drift, windows and snapshots need not meet",
+                    test_drift_that_is_off);
     g_test_add_func("/config/an override needs a section", test_an_override_without_a_dot);
     return g_test_run();
 }
