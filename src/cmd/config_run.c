@@ -21,7 +21,8 @@ static bool is_learned(const struct esp_setting *row)
 {
     static const char *const sections[] = {"impressions", "clicks", "installs", "join",
                                            "time",        "sample", "features", "model *"};
-    static const char *const others[] = {"schema", "framing", "skew", "idle_after", "idle_lag"};
+    static const char *const others[] = {"schema",     "framing",  "skew",
+                                         "idle_after", "idle_lag", "memory"};
     static const struct option_name single[] = {
         {"input", "max_record_bytes"}, {"snapshot", "every"}, {"snapshot", "rows"}};
     for (size_t i = 0; i < sizeof single / sizeof single[0]; i++)

@@ -129,12 +129,13 @@ END
 # gain is in both, so the one is held against the other.
 @test "drift switched on: the loss grows with the model's age, well beyond that without" {
     local options=(--partitions 2 --impressions 100000 --days 4 --fields small --install-window 4h
-        --ctr 0.15 --effects 0.8,0.5)
+        --ctr 0.2 --effects 3,2)
     espalier-sim --out files:still "${options[@]}" >/dev/null 2>&1
-    espalier-sim --out files:moving "${options[@]}" --preference-drift 4d >/dev/null 2>&1
+    espalier-sim --out files:moving "${options[@]}" --preference-drift 3d >/dev/null 2>&1
     local folder
     for folder in still moving; do
-        train "$folder" -o drift.ages=0,1,4,8,16,24 -o drift.sparse=1 -o sample.holdout=0.2
+        train "$folder" -o drift.ages=0,1,4,8,16,24 -o drift.sparse=1 -o sample.holdout=0.2 \
+            -o features.categorical=advertiser_id,geo.country,exchange,ad_format,app.category
         drift-dump "$folder" --curve | awk '$1 == "main" && $2 == "click"' >"$folder.curve"
         cat "$folder.curve"
     done

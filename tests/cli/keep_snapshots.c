@@ -1,8 +1,8 @@
 /*
  * keep_snapshots.c - preloaded by tests of the command line: what a run does in its folder of
- * snapshots. Whenever a file is renamed to NAME.safetensors, a second link to it goes to the folder
- * KEEP_SNAPSHOTS, and a line "NAME.safetensors N" to its file `log`: how many snapshots there
- * are in the run's folder at that moment.
+ * snapshots. Whenever a file is renamed to snapshots/NAME.safetensors, a second link to it goes to
+ * the folder KEEP_SNAPSHOTS, and a line "NAME.safetensors N" to its file `log`: how many snapshots
+ * there are in the run's folder at that moment.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -28,10 +28,13 @@ static int count_snapshots(const char *folder)
 static void keep(const char *path, const char *keep_folder)
 {
     char folder[4096], other[8192];
+    static const char own[] = "/snapshots";
     const char *slash = strrchr(path, '/');
     if (slash == NULL || (size_t)(slash - path) >= sizeof folder)
         return;
-    snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
+    int n = snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
+    if (n < (int)strlen(own) || strcmp(folder + n - strlen(own), own) != 0)
+        return; /* a copy that is published */
     snprintf(other, sizeof other, "%s%s", keep_folder, slash);
     unlink(other);
     if (link(path, other) != 0)

@@ -118,13 +118,13 @@ static char *other_value(const struct esp_setting *row)
     case ESP_SETTING_REAL:
         return value_at(row, 0.3);
     case ESP_SETTING_SPAN:
-        return g_strdup(strcmp(row->section, "snapshot") == 0 ? "30m"
-                        : strcmp(row->key, "idle_lag") == 0   ? "1s"
-                                                              : "2h");
+        if (strcmp(row->section, "snapshot") == 0 || strcmp(row->section, "drift") == 0)
+            return g_strdup(strcmp(row->key, "every") == 0 ? "30m" : "2h"); /* they must meet */
+        return g_strdup_printf("%.0fus", row->high > row->low ? MIN(row->low + 1, row->high) : 7e9);
     case ESP_SETTING_TIME:
         return g_strdup("2030-01-01");
     case ESP_SETTING_SIZE:
-        return g_strdup("123456");
+        return g_strdup_printf("%.0f", MAX(row->low, 123456));
     case ESP_SETTING_CHOICE: {
         char **words = g_strsplit(row->choices, "|", -1);
         char *other = g_strdup(strcmp(words[0], row->fallback) == 0 ? words[1] : words[0]);
