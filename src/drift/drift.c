@@ -312,9 +312,10 @@ static struct esp_holdout *scoring_window(const struct esp_drift *drift)
     return last != NULL && last->scoring ? last : NULL;
 }
 
-static enum esp_status close_window(struct esp_drift *drift, struct esp_error *err)
+/* holdout is the window being scored. */
+static enum esp_status close_window(struct esp_drift *drift, struct esp_holdout *holdout,
+                                    struct esp_error *err)
 {
-    struct esp_holdout *holdout = scoring_window(drift);
     enum esp_status status = score_pending(drift, err);
     close_bench(&drift->bench);
     if (status == ESP_OK)
@@ -334,8 +335,8 @@ enum esp_status esp_drift_advance(struct esp_drift *drift, int64_t due_us, struc
     if (window <= drift->first_window)
         return ESP_OK;
     drift->first_window = window;
-    const struct esp_holdout *holdout = scoring_window(drift);
-    return holdout != NULL && holdout->window < window ? close_window(drift, err) : ESP_OK;
+    struct esp_holdout *holdout = scoring_window(drift);
+    return holdout != NULL && holdout->window < window ? close_window(drift, holdout, err) : ESP_OK;
 }
 
 enum esp_status esp_drift_click(struct esp_drift *drift, const struct esp_drift_example *example,
@@ -369,7 +370,8 @@ enum esp_status esp_drift_install(struct esp_drift *drift, const struct esp_exam
 
 enum esp_status esp_drift_finish(struct esp_drift *drift, struct esp_error *err)
 {
-    enum esp_status status = scoring_window(drift) != NULL ? close_window(drift, err) : ESP_OK;
+    struct esp_holdout *holdout = scoring_window(drift);
+    enum esp_status status = holdout != NULL ? close_window(drift, holdout, err) : ESP_OK;
     while (status == ESP_OK && drift->n_windows > 0)
         status = finish_window(drift, 0, err);
     return status;

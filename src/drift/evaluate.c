@@ -35,7 +35,7 @@ static bool label_of(const struct esp_holdout *holdout, enum esp_task task, size
 static void fill(struct task_set *set)
 {
     const struct esp_holdout *holdout = set->holdout;
-    const float *production = holdout->production[set->task];
+    const float *production = set->scored_at != NULL ? holdout->production[set->task] : NULL;
     for (size_t i = 0; i < holdout->n; i++) {
         if (set->task == ESP_TASK_INSTALL_GIVEN_CLICK && !holdout->y[i])
             continue;
