@@ -166,8 +166,9 @@ static const char *const metric_lines[] = {
     "espalier_events_pending{topic_kind=\"impression\"} 63",
     "espalier_events_behind_idle_total{topic_kind=\"impression\"} 16",
     "espalier_dead_letters_total{topic_kind=\"impression\",reason=\"no id\"} 9",
-    "espalier_dead_letters_total{topic_kind=\"impression\",reason=\"event time beyond the record's "
-    "timestamp\"} 6",
+    ("espalier_dead_letters_total{topic_kind=\"impression\",reason=\"event time beyond the "
+     "record's "
+     "timestamp\"} 6"),
     "espalier_dead_letters_total{topic_kind=\"click\",reason=\"no id\"} 0",
     "espalier_read_bytes_total 41",
     "espalier_damaged_files_total 42",
@@ -345,8 +346,8 @@ static void test_index(void)
         "<th scope=\"row\">state</th><td>ready</td>",
         "<td>2024-05-01T12:20:00.25Z, ",
         "<td>445 read, 72 late, 75 dead; 44 impressions pending</td>",
-        "<th scope=\"row\">fast</th><td>102 steps, 105 rows; NE of click 0.8400; NE of install "
-        "-</td>",
+        ("<th scope=\"row\">fast</th><td>102 steps, 105 rows; NE of click 0.8400; NE of install "
+         "-</td>"),
         "<th scope=\"row\">slow</th><td>110 steps, 0 rows</td>",
         "<a href=\"/metrics\">",
         "<a href=\"/healthz\">",
