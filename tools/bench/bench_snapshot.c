@@ -10,6 +10,7 @@
 
 #include <argp.h>
 #include <inttypes.h>
+#include <librdkafka/rdkafka.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@
 
 extern char **environ;
 
-enum { MAX_RUNS = 99 };
+enum { MAX_RUNS = 99, DELETE_PATIENCE_MS = 10000 };
 
 struct options {
     size_t n_rows, n_runs;
@@ -43,7 +44,7 @@ static int by_value(const void *a, const void *b)
 static void print_median(const char *name, double *seconds, size_t n)
 {
     qsort(seconds, n, sizeof *seconds, by_value);
-    printf("%s %.3f s\n", name, seconds[n / 2]);
+    printf("%s %.4f s\n", name, seconds[n / 2]);
 }
 
 /* ---- the file -------------------------------------------------------------------------------- */
@@ -166,7 +167,7 @@ static enum esp_status publish(struct esp_log *log, const char *topic, const cha
     if (status == ESP_OK)
         status = esp_publisher_publish(publisher, &publication, &result, err);
     if (status == ESP_OK)
-        printf("snapshot_publish_seconds %.3f s\n", bench_now() - began);
+        printf("snapshot_publish_seconds %.4f s\n", bench_now() - began);
     esp_publisher_free(publisher);
     esp_snapshot_info_release(&info);
     return status;
@@ -206,7 +207,7 @@ static enum esp_status fetch(struct esp_log *log, const char *topic, const char 
     if (status == ESP_OK)
         status = esp_snapshot_open(path, ESP_SNAPSHOT_STRUCTURE, &snapshot, err);
     if (status == ESP_OK) {
-        printf("snapshot_fetch_seconds %.3f s\nsnapshot_swap_seconds %.3f s\n", fetched - began,
+        printf("snapshot_fetch_seconds %.4f s\nsnapshot_swap_seconds %.4f s\n", fetched - began,
                bench_now() - fetched);
         unlink(path);
     }
@@ -214,6 +215,38 @@ static enum esp_status fetch(struct esp_log *log, const char *topic, const char 
     esp_snapshot_close(snapshot);
     esp_snapshot_source_free(source);
     return status;
+}
+
+/* Nothing of a measurement stays on somebody's broker. */
+static enum esp_status delete_topic(const char *broker, const char *topic, struct esp_error *err)
+{
+    char why[512] = "";
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_t *handle = NULL;
+    rd_kafka_queue_t *queue = NULL;
+    rd_kafka_DeleteTopic_t *request = rd_kafka_DeleteTopic_new(topic);
+    rd_kafka_event_t *event = NULL;
+    if (rd_kafka_conf_set(conf, "bootstrap.servers", broker, why, sizeof why) == RD_KAFKA_CONF_OK)
+        handle = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    if (handle == NULL) {
+        rd_kafka_conf_destroy(conf);
+    } else {
+        queue = rd_kafka_queue_new(handle);
+        rd_kafka_DeleteTopics(handle, &request, 1, NULL, queue);
+        event = rd_kafka_queue_poll(queue, DELETE_PATIENCE_MS);
+        if (event == NULL || rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR)
+            snprintf(why, sizeof why, "the broker did not confirm it");
+    }
+    rd_kafka_DeleteTopic_destroy(request);
+    if (event != NULL)
+        rd_kafka_event_destroy(event);
+    if (queue != NULL)
+        rd_kafka_queue_destroy(queue);
+    if (handle != NULL)
+        rd_kafka_destroy(handle);
+    return why[0] == '\0'
+               ? ESP_OK
+               : esp_fail(err, ESP_EBROKER, "topic %s cannot be deleted: %s", topic, why);
 }
 
 static enum esp_status measure_topic(const struct options *options, const char *path,
@@ -230,7 +263,8 @@ static enum esp_status measure_topic(const struct options *options, const char *
     if (status == ESP_OK)
         status = fetch(log, topic, cache, err);
     esp_log_free(log);
-    return status;
+    enum esp_status deleted = delete_topic(options->broker, topic, err);
+    return status != ESP_OK ? status : deleted;
 }
 
 /* ---- the command line ------------------------------------------------------------------------ */
