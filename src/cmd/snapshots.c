@@ -270,9 +270,13 @@ enum esp_status snapshots_open(void *context, size_t m, int64_t boundary_us,
     const struct model_snapshots *model = &snapshots->models[m];
     *out = NULL;
     for (size_t i = model->n; i-- > 0;) {
-        const struct snapshot_file *file = &model->files[i];
-        if (boundary_us >= file->from_us && boundary_us < file->until_us)
-            return esp_snapshot_open(file->path, ESP_SNAPSHOT_STRUCTURE, out, err);
+        struct snapshot_file *file = &model->files[i];
+        if (boundary_us < file->from_us || boundary_us >= file->until_us)
+            continue;
+        enum esp_status status = esp_snapshot_open(
+            file->path, file->is_known ? ESP_SNAPSHOT_KNOWN : ESP_SNAPSHOT_STRUCTURE, out, err);
+        file->is_known = status == ESP_OK;
+        return status;
     }
     return ESP_OK;
 }

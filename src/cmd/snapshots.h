@@ -19,6 +19,7 @@
 struct snapshot_file {
     int64_t from_us, until_us; /* until ESP_TIME_END: the newest */
     char *path;                /* owned */
+    bool is_known;             /* was opened and found sound */
 };
 
 struct model_snapshots {

@@ -148,9 +148,12 @@ static enum esp_status load_dense(struct esp_snapshot *snapshot, struct esp_erro
 static enum esp_status check_index(const struct esp_table_view *view, uint64_t n_rows, size_t t,
                                    struct esp_error *err)
 {
-    size_t n_empty = 0;
+    size_t n_empty = 0, n_wrong = 0;
     for (size_t i = 0; i <= view->mask; i++) {
         n_empty += view->keys[i] == 0;
+        n_wrong += (view->keys[i] != 0) & (view->row_of[i] >= n_rows);
+    }
+    for (size_t i = 0; n_wrong > 0; i++) {
         if (view->keys[i] != 0 && view->row_of[i] >= n_rows)
             return esp_fail(err, ESP_EDATA, "embedding.%zu: slot %zu names row %" PRIu32 " of %llu",
                             t, i, view->row_of[i], (unsigned long long)n_rows);
@@ -215,7 +218,8 @@ static enum esp_status load_rows(struct esp_snapshot *snapshot, size_t t, uint64
     return is_half ? widen_rows(snapshot, t, bytes, &view->rows, err) : ESP_OK;
 }
 
-static enum esp_status load_table(struct esp_snapshot *snapshot, size_t t, struct esp_error *err)
+static enum esp_status load_table(struct esp_snapshot *snapshot, size_t t,
+                                  enum esp_snapshot_check check, struct esp_error *err)
 {
     char name[ESP_FILE_TENSOR_NAME_SIZE];
     const struct esp_file_tensor *keys = NULL, *row_of = NULL;
@@ -238,7 +242,8 @@ static enum esp_status load_table(struct esp_snapshot *snapshot, size_t t, struc
     view->keys = (const uint64_t *)(const void *)esp_snapshot_tensor(snapshot, keys).data;
     view->row_of = (const uint32_t *)(const void *)esp_snapshot_tensor(snapshot, row_of).data;
     view->mask = capacity - 1;
-    status = check_index(view, n_rows, t, err);
+    if (check != ESP_SNAPSHOT_KNOWN)
+        status = check_index(view, n_rows, t, err);
     return status == ESP_OK ? find_defaults(snapshot, t, err) : status;
 }
 
@@ -283,7 +288,7 @@ static enum esp_status load(struct esp_snapshot *snapshot, enum esp_snapshot_che
         status = load_dense(snapshot, err);
     snapshot->model.network = &snapshot->network;
     for (size_t t = 0; status == ESP_OK && t < snapshot->network.n_towers; t++)
-        status = load_table(snapshot, t, err);
+        status = load_table(snapshot, t, check, err);
     return status;
 }
 

@@ -3,7 +3,8 @@
  *
  * Whatever stands in the file, opening it never reads outside of it nor loops for ever: the header
  * is checked as safetensors.h says, the manifest against the tensors, and the index of every table
- * once as a whole. Nothing is ever written; any number of threads may read.
+ * as a whole (once, of files that are known). Nothing is ever written; any number of threads may
+ * read.
  */
 #ifndef ESP_SNAPSHOT_SNAPSHOT_H
 #define ESP_SNAPSHOT_SNAPSHOT_H
@@ -17,6 +18,9 @@ struct esp_snapshot;
 enum esp_snapshot_check {
     ESP_SNAPSHOT_STRUCTURE, /* all but the checksum */
     ESP_SNAPSHOT_CHECKSUM,  /* also that the data section is what was written */
+    /* A file of this process's own, which it opened before with one of the above, and which nobody
+     * has written to since: its indexes are not read again as a whole. */
+    ESP_SNAPSHOT_KNOWN,
 };
 
 /*

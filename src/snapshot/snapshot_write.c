@@ -16,7 +16,10 @@
 
 #include "core/hash.h"
 
-enum { BUFFER_BYTES = 1 << 20 };
+enum {
+    BUFFER_BYTES = 1 << 20,
+    ROWS_AHEAD = 8, /* that are prefetched while one is copied */
+};
 
 /* One file on its way. */
 struct output {
@@ -47,42 +50,38 @@ static enum esp_status write_at(const struct output *output, uint64_t offset, co
     return ESP_OK;
 }
 
+/* Appends to the data section. */
+static enum esp_status append(struct output *output, const uint8_t *bytes, size_t size,
+                              struct esp_error *err)
+{
+    esp_hasher_add(output->hasher, bytes, size);
+    enum esp_status status = write_at(output, output->data_offset + output->at, bytes, size, err);
+    output->at += size;
+    return status;
+}
+
 static enum esp_status flush(struct output *output, struct esp_error *err)
 {
-    esp_hasher_add(output->hasher, output->buffer, output->n);
-    enum esp_status status =
-        write_at(output, output->data_offset + output->at, output->buffer, output->n, err);
-    output->at += output->n;
+    enum esp_status status = append(output, output->buffer, output->n, err);
     output->n = 0;
     return status;
 }
 
-/* Room for up to `want` bytes in the buffer: *out_size of them at the returned place. */
-static enum esp_status reserve(struct output *output, size_t want, uint8_t **out, size_t *out_size,
-                               struct esp_error *err)
-{
-    enum esp_status status = output->n == BUFFER_BYTES ? flush(output, err) : ESP_OK;
-    size_t left = BUFFER_BYTES - output->n;
-    *out = output->buffer + output->n;
-    *out_size = want < left ? want : left;
-    return status;
-}
-
+/* Small pieces gather in the buffer; large ones are written from where they are, a piece at a time
+ * so that it is hashed and written while it is in the cache. */
 static enum esp_status put(struct output *output, const void *data, size_t size,
                            struct esp_error *err)
 {
     const uint8_t *bytes = data;
-    while (size > 0) {
-        uint8_t *place;
-        size_t n;
-        enum esp_status status = reserve(output, size, &place, &n, err);
-        if (status != ESP_OK)
-            return status;
-        memcpy(place, bytes, n);
-        output->n += n;
-        bytes += n;
-        size -= n;
-    }
+    enum esp_status status = ESP_OK;
+    if (size > BUFFER_BYTES - output->n)
+        status = flush(output, err);
+    for (; status == ESP_OK && size > BUFFER_BYTES; size -= BUFFER_BYTES, bytes += BUFFER_BYTES)
+        status = append(output, bytes, BUFFER_BYTES, err);
+    if (status != ESP_OK)
+        return status;
+    memcpy(output->buffer + output->n, bytes, size);
+    output->n += size;
     return ESP_OK;
 }
 
@@ -96,20 +95,39 @@ static uint16_t to_bf16(float value)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static enum esp_status put_row(struct output *output, const float *row, size_t D,
-                               enum esp_dtype dtype, struct esp_error *err)
+/* One row at `place`, of a table's type; returns its end. */
+static uint8_t *copy_row(uint8_t *place, const float *row, size_t D, enum esp_dtype dtype)
 {
-    if (dtype == ESP_DTYPE_F32)
-        return put(output, row, D * sizeof *row, err);
-    uint16_t halves[64];
-    enum esp_status status = ESP_OK;
-    for (size_t d = 0; status == ESP_OK && d < D; d += 64) {
-        size_t n = D - d < 64 ? D - d : 64;
-        for (size_t i = 0; i < n; i++)
-            halves[i] = to_bf16(row[d + i]);
-        status = put(output, halves, n * sizeof *halves, err);
+    if (dtype == ESP_DTYPE_F32) {
+        memcpy(place, row, D * sizeof *row);
+        return place + D * sizeof *row;
     }
-    return status;
+    for (size_t d = 0; d < D; d++) {
+        uint16_t half = to_bf16(row[d]);
+        memcpy(place + d * sizeof half, &half, sizeof half);
+    }
+    return place + D * sizeof(uint16_t);
+}
+
+/* Rows [0, n) of a view, as many at a time as there is room for. A row fits the empty buffer. */
+static enum esp_status put_rows(struct output *output, const struct esp_table_view *view, size_t n,
+                                size_t D, enum esp_dtype dtype, struct esp_error *err)
+{
+    size_t row_bytes = D * esp_dtype_bytes(dtype);
+    for (size_t r = 0; r < n;) {
+        size_t n_fit = (BUFFER_BYTES - output->n) / row_bytes;
+        uint8_t *place = output->buffer + output->n;
+        for (size_t end = n_fit < n - r ? r + n_fit : n; r < end; r++) {
+            size_t ahead = r + ROWS_AHEAD < n ? r + ROWS_AHEAD : r;
+            __builtin_prefetch(view->rows + ahead * view->stride);
+            place = copy_row(place, view->rows + r * view->stride, D, dtype);
+        }
+        output->n = (size_t)(place - output->buffer);
+        enum esp_status status = r < n ? flush(output, err) : ESP_OK;
+        if (status != ESP_OK)
+            return status;
+    }
+    return ESP_OK;
 }
 
 /* ---- what stands where ----------------------------------------------------------------------- */
@@ -190,12 +208,8 @@ static enum esp_status put_tensor(struct output *output, const struct esp_file_t
 {
     if (content->rows == NULL)
         return put(output, content->bytes, tensor->end - tensor->begin, err);
-    const struct esp_table_view *view = &content->rows->view;
-    enum esp_status status = ESP_OK;
-    for (size_t r = 0; status == ESP_OK && r < content->rows->n_rows; r++)
-        status =
-            put_row(output, view->rows + r * view->stride, tensor->shape[1], tensor->dtype, err);
-    return status;
+    return put_rows(output, &content->rows->view, content->rows->n_rows, tensor->shape[1],
+                    tensor->dtype, err);
 }
 
 static enum esp_status put_data(struct output *output, const struct plan *plan,

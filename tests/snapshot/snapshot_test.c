@@ -86,6 +86,78 @@ static void test_half_rows(void)
     test_folder_remove(folder);
 }
 
+/* Keys, rows and their index each larger than what is written at a time. */
+static void test_large_table(const void *data)
+{
+    enum { CAPACITY = 1 << 18, ROWS = 120001 };
+    enum esp_dtype dtype = (enum esp_dtype)GPOINTER_TO_INT(data);
+    char *folder = test_folder_new();
+    struct test_model model;
+    test_model_init(&model, ESP_SETUP_IPSP);
+    const struct esp_table_view *small = &model.forward.tables[0];
+    size_t D = model.network.width, stride = D + 1;
+    struct esp_table_view large = {.mask = CAPACITY - 1, .stride = stride};
+    uint64_t *keys = calloc(CAPACITY, sizeof *keys);
+    uint32_t *row_of = calloc(CAPACITY, sizeof *row_of);
+    float *rows = calloc(ROWS * stride, sizeof *rows);
+    large.keys = keys;
+    struct test_random random = {.state = 3};
+    for (uint32_t r = 0; r < ROWS; r++) {
+        bool is_own = r < TEST_CAPACITY && small->keys[r] != 0;
+        uint64_t key = is_own ? small->keys[r] : test_random_u64(&random);
+        size_t slot = esp_table_slot(&large, key);
+        keys[slot] = key;
+        row_of[slot] = r;
+        for (size_t d = 0; d < stride; d++)
+            rows[r * stride + d] = (float)(test_random_unit(&random) - 0.5);
+    }
+    large.row_of = row_of;
+    large.rows = rows;
+    model.parameters.tables[0] = (struct esp_parameter_table){large, ROWS};
+    char *path = write_model(&model, folder, dtype);
+    struct esp_snapshot *snapshot = NULL;
+    g_assert_cmpint(esp_snapshot_open(path, ESP_SNAPSHOT_CHECKSUM, &snapshot, NULL), ==, ESP_OK);
+    const struct esp_table_view *view = &esp_snapshot_model(snapshot)->tables[0];
+    g_assert_cmpmem(view->keys, CAPACITY * sizeof *keys, keys, CAPACITY * sizeof *keys);
+    g_assert_cmpmem(view->row_of, CAPACITY * sizeof *row_of, row_of, CAPACITY * sizeof *row_of);
+    size_t n_wrong = 0;
+    for (size_t r = 0; r < ROWS; r++)
+        for (size_t d = 0; d < D; d++) {
+            float want = rows[r * stride + d], got = view->rows[r * view->stride + d];
+            float most = dtype == ESP_DTYPE_BF16 ? fabsf(want) / 256 : 0;
+            n_wrong += !(fabsf(got - want) <= most);
+        }
+    g_assert_cmpuint(n_wrong, ==, 0);
+    esp_snapshot_close(snapshot);
+    free(keys);
+    free(row_of);
+    free(rows);
+    test_model_release(&model);
+    g_free(path);
+    test_folder_remove(folder);
+}
+
+/* What was opened before may be opened as known: it is the same model. */
+static void test_known(void)
+{
+    char *folder = test_folder_new();
+    struct test_model model;
+    test_model_init(&model, ESP_SETUP_IPSP);
+    char *path = write_model(&model, folder, ESP_DTYPE_F32);
+    struct esp_snapshot *snapshot = NULL;
+    g_assert_cmpint(esp_snapshot_open(path, ESP_SNAPSHOT_STRUCTURE, &snapshot, NULL), ==, ESP_OK);
+    esp_snapshot_close(snapshot);
+    g_assert_cmpint(esp_snapshot_open(path, ESP_SNAPSHOT_KNOWN, &snapshot, NULL), ==, ESP_OK);
+    static float want[N_ROWS * ESP_N_TASKS], got[N_ROWS * ESP_N_TASKS];
+    score(model.features, &model.forward, want);
+    score(esp_snapshot_features(snapshot), esp_snapshot_model(snapshot), got);
+    g_assert_cmpmem(got, sizeof got, want, sizeof want);
+    esp_snapshot_close(snapshot);
+    test_model_release(&model);
+    g_free(path);
+    test_folder_remove(folder);
+}
+
 static void test_layout(void)
 {
     char *folder = test_folder_new();
@@ -316,6 +388,11 @@ int main(int argc, char **argv)
         g_free(path);
     }
     g_test_add_func("/snapshot/half rows are within 2^-8", test_half_rows);
+    g_test_add_data_func("/snapshot/a table larger than a write reads back to the bit",
+                         GINT_TO_POINTER(ESP_DTYPE_F32), test_large_table);
+    g_test_add_data_func("/snapshot/half rows of a table larger than a write are within 2^-8",
+                         GINT_TO_POINTER(ESP_DTYPE_BF16), test_large_table);
+    g_test_add_func("/snapshot/a file that is known opens as the same model", test_known);
     g_test_add_func("/snapshot/tensors are aligned, gaps are tensors", test_layout);
     g_test_add_func("/snapshot/a peek tells whose it is", test_peek);
     g_test_add_func("/damage/a truncated file is refused at every length", test_truncated);

@@ -14,8 +14,10 @@ int bench_learn(int argc, char **argv);
 /* The figures of a drift window: ms, by part. */
 int bench_metric(int argc, char **argv);
 
-/* Scoring with a mapped snapshot: scores a second a core; with a broker, publishing and fetching.
- */
+/* Scoring with a mapped snapshot: scores a second a core. */
 int bench_score(int argc, char **argv);
+
+/* A snapshot's file, written, copied, opened; with a broker, published and fetched. */
+int bench_snapshot(int argc, char **argv);
 
 #endif

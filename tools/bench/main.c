@@ -16,7 +16,8 @@ static const struct command commands[] = {
     {"join", "the join alone: events a second, bytes a pending impression", bench_join},
     {"learn", "the learner alone: examples a second", bench_learn},
     {"metric", "the figures of a drift window: ms", bench_metric},
-    {"score", "scoring with a snapshot: scores a second; fetch and swap", bench_score},
+    {"score", "scoring with a snapshot: scores a second", bench_score},
+    {"snapshot", "a snapshot of 1 GB: write, copy, open; fetch and swap", bench_snapshot},
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -24,7 +25,7 @@ static void write_usage(FILE *out)
 {
     fprintf(out, "usage: espalier-bench COMMAND [OPTIONS]\n");
     for (int i = 0; i < N_COMMANDS; i++)
-        fprintf(out, "  %-6s %s\n", commands[i].name, commands[i].what);
+        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].what);
 }
 
 int main(int argc, char **argv)
