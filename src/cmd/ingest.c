@@ -98,6 +98,32 @@ void ingest_release(struct ingest *ingest)
 
 /* ---- what others see ------------------------------------------------------------------------- */
 
+/* Notes where every reader is. Call with the run's lock held. Out of memory, they stay as they
+ * were: they are a hint. */
+static void publish_positions(struct ingest *ingest, size_t n_partitions)
+{
+    struct run_positions *positions = &ingest->run->positions;
+    void *items = positions->items;
+    enum esp_status status =
+        esp_array_grow(&items, &positions->capacity, n_partitions, sizeof *positions->items, NULL);
+    positions->items = items;
+    if (status != ESP_OK)
+        return;
+    positions->n = 0;
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        const struct input *input = &ingest->inputs->kinds[kind];
+        for (size_t p = 0; p < input->n_partitions; p++) {
+            struct esp_log_reader_stats stats;
+            esp_log_reader_stats(input->readers[p], &stats);
+            positions->items[positions->n++] = (struct esp_input_offset){
+                .topic = esp_bytes_of(ingest->run->config->options.inputs[kind].topic),
+                .partition = (int32_t)p,
+                .offset = stats.next_offset,
+            };
+        }
+    }
+}
+
 static void publish(struct ingest *ingest)
 {
     struct ingest_status *status = &ingest->status;
@@ -125,6 +151,7 @@ static void publish(struct ingest *ingest)
     status->is_ready = n_read > 0 || esp_intake_n_reached(ingest->intake) == n_partitions;
     pthread_mutex_lock(&ingest->run->lock);
     ingest->run->ingest = *status;
+    publish_positions(ingest, n_partitions);
     pthread_mutex_unlock(&ingest->run->lock);
 }
 

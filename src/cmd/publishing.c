@@ -19,15 +19,35 @@ static const int64_t retry_every_us = ESP_SECOND;
 static const int64_t say_every_us = ESP_MINUTE;
 static const int64_t stop_patience_us = 10 * ESP_SECOND; /* of a run that is told to stop */
 
-static struct publication *new_publication(size_t model, int64_t number, const char *path)
+static void free_publication(struct publication *publication)
+{
+    free(publication->inputs);
+    free(publication);
+}
+
+/* Copies where the run is in its inputs; without memory for that the hint is left out. */
+static void note_inputs(struct publication *publication, struct run *run)
+{
+    pthread_mutex_lock(&run->lock);
+    size_t n = run->positions.n;
+    publication->inputs = calloc(n + 1, sizeof *publication->inputs);
+    if (publication->inputs != NULL && n > 0) {
+        memcpy(publication->inputs, run->positions.items, n * sizeof *publication->inputs);
+        publication->n_inputs = n;
+    }
+    pthread_mutex_unlock(&run->lock);
+}
+
+static struct publication *new_publication(struct run *run, size_t model, int64_t number,
+                                           const char *path)
 {
     size_t size = strlen(path) + sizeof ".publish";
     struct publication *publication = malloc(sizeof *publication + size);
     if (publication == NULL)
         return NULL;
-    publication->model = model;
-    publication->number = number;
+    *publication = (struct publication){.model = model, .number = number};
     snprintf(publication->path, size, "%s.publish", path);
+    note_inputs(publication, run);
     return publication;
 }
 
@@ -156,6 +176,8 @@ static void publish_one(struct publishing *publishing, const struct publication 
             .size = info.size,
             .checksum = checksum,
             .manifest_json = info.manifest_json,
+            .inputs = publication->inputs,
+            .n_inputs = publication->n_inputs,
         };
         snprintf(what.id.run, sizeof what.id.run, "%s", info.run);
         snprintf(what.id.model, sizeof what.id.model, "%s", info.model);
@@ -170,7 +192,7 @@ static void publish_one(struct publishing *publishing, const struct publication 
 static void forget(struct publication *publication)
 {
     unlink(publication->path);
-    free(publication);
+    free_publication(publication);
 }
 
 /* Takes what the queue holds; waits for one only if nothing waits here. False: there is no more. */
@@ -274,13 +296,13 @@ enum esp_status publishing_take(void *context, size_t model, int64_t number, con
                                 struct esp_error *err)
 {
     struct publishing *publishing = context;
-    struct publication *publication = new_publication(model, number, path);
+    struct publication *publication = new_publication(publishing->run, model, number, path);
     if (publication == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory");
     if (link(path, publication->path) != 0 && errno != EEXIST) {
         enum esp_status status =
             esp_fail(err, ESP_EIO, "%s: cannot be linked: %s", publication->path, strerror(errno));
-        free(publication);
+        free_publication(publication);
         return status;
     }
     run_waits(publishing->run, RUN_LEARNING);

@@ -26,6 +26,8 @@ enum {
 struct publication {
     size_t model;
     int64_t number;
+    struct esp_input_offset *inputs; /* (n_inputs) where reading was; owned */
+    size_t n_inputs;
     char path[]; /* NUL-terminated */
 };
 

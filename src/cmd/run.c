@@ -35,6 +35,7 @@ void run_release(struct run *run)
 {
     if (run->config == NULL)
         return;
+    free(run->positions.items);
     free(run->learn.models);
     free(run->learn.snapshots);
     pthread_cond_destroy(&run->ended);

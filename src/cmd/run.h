@@ -25,6 +25,7 @@
 #include "cmd/pulse.h"
 #include "core/status.h"
 #include "drift/drift.h"
+#include "event/own_records.h"
 #include "join/joiner.h"
 #include "learn/learner.h"
 
@@ -66,6 +67,12 @@ struct learn_status {
 /* Threads whose pulse is watched. */
 enum run_thread { RUN_INGEST, RUN_LEARNING, RUN_PUBLISHING, N_RUN_THREADS };
 
+/* Where the ingest thread is in each input partition: the next record. */
+struct run_positions {
+    struct esp_input_offset *items; /* (n) owned; topics are the configuration's */
+    size_t n, capacity;
+};
+
 struct run {
     const struct config *config;
     atomic_bool stop; /* somebody wants an end: leave at the next batch */
@@ -75,6 +82,7 @@ struct run {
     pthread_cond_t ended; /* n_running became 0 */
     int n_running;
     struct ingest_status ingest;
+    struct run_positions positions;
     struct learn_status learn;
     struct esp_error failure; /* the first one */
 };

@@ -87,18 +87,34 @@ static json_t *where_json(const struct esp_live_snapshot *live)
                      (json_int_t)manifest->n_chunks);
 }
 
+/* Where the trainer was in its inputs: a hint, null of files. */
+static json_t *inputs_json(const struct esp_snapshot_manifest_record *manifest)
+{
+    if (manifest->n_inputs == 0)
+        return json_null();
+    json_t *all = json_array();
+    for (size_t i = 0; i < manifest->n_inputs; i++) {
+        const struct esp_input_offset *input = &manifest->inputs[i];
+        json_array_append_new(all, json_pack("{s:s%, s:i, s:I}", "topic", input->topic.data,
+                                             input->topic.size, "partition", input->partition,
+                                             "offset", (json_int_t)input->offset));
+    }
+    return all;
+}
+
 static json_t *live_json(const struct esp_live_snapshot *live)
 {
     const struct esp_snapshot_manifest_record *manifest = &live->manifest;
     struct esp_bytes text = manifest->manifest;
     json_t *said = json_loadb((const char *)text.data, text.size, 0, NULL);
-    return json_pack("{s:s, s:s, s:I, s:o, s:I, s:o, s:I, s:o, s:o, s:o}", "model",
+    return json_pack("{s:s, s:s, s:I, s:o, s:I, s:o, s:I, s:o, s:o, s:o, s:o}", "model",
                      manifest->id.model, "run", manifest->id.run, "number",
                      (json_int_t)manifest->id.number, "boundary", time_json(manifest->boundary_us),
                      "boundary_us", (json_int_t)manifest->boundary_us, "created_at",
                      time_json(manifest->created_us), "size", (json_int_t)manifest->size,
                      live->path != NULL ? "data_checksum" : "checksum", hex(manifest->checksum),
-                     "where", where_json(live), "manifest", said != NULL ? said : json_null());
+                     "where", where_json(live), "inputs", inputs_json(manifest), "manifest",
+                     said != NULL ? said : json_null());
 }
 
 /* Takes the value over. */

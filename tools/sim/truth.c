@@ -28,6 +28,9 @@ static uint32_t n_known(const struct sim_truth *truth, enum sim_field field)
     return sim_truth_n_values(truth, field) + (field == SIM_CREATIVE ? truth->config.n_new_ads : 0);
 }
 
+/* Numbers of chances between two tables: more than either has values. */
+#define TABLE_STRIDE (UINT64_C(1) << 32)
+
 /* Fills rows of 2 x width numbers, one row a value: width standard normals for clicks, then as many
  * for installs that correlate with them. */
 static void fill(float *numbers, uint64_t seed, enum sim_purpose purpose, uint64_t what, uint32_t n,
@@ -35,7 +38,7 @@ static void fill(float *numbers, uint64_t seed, enum sim_purpose purpose, uint64
 {
     double rest = sqrt(1 - correlation * correlation);
     for (uint32_t v = 0; v < n; v++) {
-        struct sim_chance chance = sim_chance(seed, purpose, what << 32 | v);
+        struct sim_chance chance = sim_chance(seed, purpose, what * TABLE_STRIDE + v);
         float *row = numbers + (size_t)v * SIM_N_LOGITS * width;
         for (size_t k = 0; k < width; k++) {
             double normals[2];
