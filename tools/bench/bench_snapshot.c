@@ -26,8 +26,6 @@
 #include "snapshot/snapshot.h"
 #include "snapshot/snapshot_write.h"
 
-extern char **environ;
-
 enum { MAX_RUNS = 99, DELETE_PATIENCE_MS = 10000 };
 
 struct options {

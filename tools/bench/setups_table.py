@@ -89,7 +89,10 @@ def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     files = [read(path) for path in sys.argv[2:]]
-    for task in TASKS:
+    for path, file in zip(sys.argv[2:], files):
+        if not file:
+            sys.exit(f"setups_table.py: {path} has no records of age 0")
+    for task in filter(files[0].get, TASKS):
         print_task(task, files, sys.argv[1].split(","))
 
 
