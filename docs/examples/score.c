@@ -2,8 +2,7 @@
  * score.c - scores rows of text with a snapshot: an example of libespalier.
  *
  *     cc -std=c11 score.c -o score $(pkg-config --cflags --libs espalier)
- *     echo 'geo.country=DE advertiser_id=42 bid_floor=0.5 segments=[3,17]' | ./score
- * main.safetensors
+ *     echo 'geo.country=DE advertiser_id=42 segments=[3,17]' | ./score main.safetensors
  *
  * A row is a line of FIELD=VALUE, parted by spaces. 42 is an int, 0.5 a real, true and false are
  * booleans, null is missing, [3,17] is an array, all else is text; text that looks like one of the

@@ -1,5 +1,6 @@
 /* cmd_manual.c - `espalier manual`: the option table as Markdown; docs/manual.md is its output. */
 #include <stdio.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include "cmd/command.h"
@@ -21,6 +22,13 @@ static const char head[] =
 
 int cmd_manual(int argc, char **argv)
 {
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0)) {
+        puts("Usage: espalier manual\n"
+             "Prints every option of the configuration file as Markdown: what docs/manual.md "
+             "holds.\n"
+             "It is long: `espalier manual | less`.");
+        return EX_OK;
+    }
     if (argc > 1) {
         fprintf(stderr, "espalier manual: takes no arguments, not \"%s\"\n", argv[1]);
         return EX_USAGE;

@@ -6,6 +6,7 @@
  */
 #include <argp.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -234,6 +235,21 @@ static enum esp_status choose_newest(const struct work *work, const struct esp_l
     return ESP_OK;
 }
 
+/* n  that are live */
+static enum esp_status none_is_asked(const struct work *work, size_t n, struct esp_error *err)
+{
+    const char *run = work->arguments->run;
+    char number[24] = "";
+    if (n == 0)
+        return esp_fail(err, ESP_EDATA, "no snapshots are published there");
+    if (work->number >= 0)
+        snprintf(number, sizeof number, "@%" PRId64, work->number);
+    return esp_fail(err, ESP_EDATA,
+                    "there is no snapshot %s%s%s%s; `espalier snapshot list` shows what there is",
+                    work->model[0] == '\0' ? "of any model" : work->model, number,
+                    run == NULL ? "" : " of run ", run == NULL ? "" : run);
+}
+
 /* The one snapshot that is asked for. */
 static enum esp_status choose(const struct work *work, struct esp_snapshot_id *out,
                               struct esp_error *err)
@@ -256,10 +272,7 @@ static enum esp_status choose(const struct work *work, struct esp_snapshot_id *o
         n++;
     }
     if (n == 0)
-        return esp_fail(err, ESP_EDATA,
-                        live->n == 0 ? "no snapshots are published there"
-                                     : "no such snapshot; `espalier snapshot list` shows %zu",
-                        live->n);
+        return none_is_asked(work, live->n, err);
     if (n > 1) {
         enum esp_status status = choose_newest(work, found, is_one_run, &found, err);
         if (status != ESP_OK)
@@ -270,6 +283,15 @@ static enum esp_status choose(const struct work *work, struct esp_snapshot_id *o
 }
 
 /* ---- verbs ----------------------------------------------------------------------------------- */
+
+/* By model, then by run and number, as in the set. */
+static int compare_for_list(const void *a, const void *b)
+{
+    const struct esp_live_snapshot *left = *(const struct esp_live_snapshot *const *)a,
+                                   *right = *(const struct esp_live_snapshot *const *)b;
+    int order = strcmp(left->manifest.id.model, right->manifest.id.model);
+    return order != 0 ? order : (left > right) - (left < right);
+}
 
 static enum esp_status do_list(struct work *work, struct esp_error *err)
 {
@@ -282,6 +304,10 @@ static enum esp_status do_list(struct work *work, struct esp_error *err)
         if (is_asked(work, &live->items[i]))
             asked[n++] = &live->items[i];
     }
+    qsort(asked, n, sizeof *asked, compare_for_list);
+    if (n == 0)
+        fprintf(stderr, "espalier: no snapshots are published there%s\n",
+                live->n == 0 ? "" : " of what was asked for");
     enum esp_status status = ESP_OK;
     if (work->arguments->json)
         status = snapshot_print_json(asked, n, err);

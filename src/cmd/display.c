@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "cmd/figures.h"
+#include "cmd/grid.h"
 #include "core/logger.h"
 
 static const int64_t redraw_every_us = 250 * ESP_MS;
@@ -84,20 +85,29 @@ static void write_flow(const struct display *display, const struct view *view, F
 
 static const char *const task_words[ESP_N_TASKS] = {"click", "install|click", "install"};
 
-static int name_width(const struct config *config)
+static void add_task(struct grid *grid, const char *model, int task,
+                     const struct esp_learner_report *report)
 {
-    size_t width = 0;
-    for (size_t i = 0; i < config->n_models; i++) {
-        size_t n = strlen(config->models[i].name);
-        width = n > width ? n : width;
-    }
-    return (int)width;
+    const struct esp_task_report *total = &report->total[task];
+    char text[FIGURE_TEXT_SIZE];
+    grid_add(grid, model);
+    grid_add(grid, task_words[task]);
+    grid_add(grid, figure_value(&total->log_loss, 4, text));
+    grid_add(grid, figure_value(&total->normalised_entropy, 3, text));
+    grid_add(grid, figure_value(&total->roc_auc, 3, text));
+    grid_add(grid, figure_value(&total->calibration, 3, text));
+    grid_add(grid, figure_value(&report->window[task].normalised_entropy, 3, text));
 }
 
+/* As narrow as to fit 80 columns, beyond which a terminal's lines are cut. */
 static void write_models(const struct display *display, FILE *out)
 {
+    static const char *const head[] = {"model", "task",        "log loss",       "NE",
+                                       "AUC",   "calibration", "last window NE", NULL};
     struct run *run = display->run;
-    int width = name_width(run->config);
+    struct grid grid;
+    struct esp_error err = {0};
+    grid_init(&grid, head, 2);
     for (size_t i = 0; i < run->config->n_models; i++) {
         pthread_mutex_lock(&run->lock);
         struct esp_learner_report report = run->learn.models[i];
@@ -106,18 +116,12 @@ static void write_models(const struct display *display, FILE *out)
         for (int task = 0; task < ESP_N_TASKS; task++) {
             if (!report.has_task[task])
                 continue;
-            const struct esp_task_report *total = &report.total[task];
-            char loss[FIGURE_TEXT_SIZE], ne[FIGURE_TEXT_SIZE], auc[FIGURE_TEXT_SIZE],
-                calibration[FIGURE_TEXT_SIZE], window_ne[FIGURE_TEXT_SIZE];
-            fprintf(out, "%-*s  %-13s  log loss %s  NE %s  AUC %s  cal %s  last window NE %s\n",
-                    width, name, task_words[task], figure_value(&total->log_loss, 4, loss),
-                    figure_value(&total->normalised_entropy, 3, ne),
-                    figure_value(&total->roc_auc, 3, auc),
-                    figure_value(&total->calibration, 3, calibration),
-                    figure_value(&report.window[task].normalised_entropy, 3, window_ne));
+            add_task(&grid, name, task, &report);
             name = "";
         }
     }
+    if (grid_print(&grid, out, &err) != ESP_OK)
+        fprintf(out, "%s\n", err.text);
 }
 
 static void write_counters(const struct view *view, FILE *out)

@@ -52,7 +52,8 @@ int main(int argc, char **argv)
         printf("espalier %s\n", ESP_BUILD_VERSION);
         return EX_OK;
     }
-    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "-?") == 0 ||
+        strcmp(word, "help") == 0) {
         print_usage(stdout);
         return EX_OK;
     }

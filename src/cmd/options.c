@@ -128,8 +128,10 @@ const struct esp_setting option_table[] = {
           "How long after that nobody is asked about it."),
 
     ROW("state", "folder", TEXT, FIELD(state_folder), "espalier-state",
-        "Where the run keeps what it needs between starts: fetched schemas, snapshots, fetch "
-        "positions. Made when it is first needed."),
+        "Where runs keep what they need between starts: fetched schemas, snapshots, how far "
+        "scoring "
+        "came. Made when it is first needed. It serves one `espalier train` and one `espalier "
+        "score` at a time."),
 
     RANGE(
         "join", "click_window", SPAN, FIELD(click_window_us), "1h", 0, 90.0 * 86400e6,

@@ -2,9 +2,11 @@
 #include "cmd/score_display.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cmd/figures.h"
+#include "cmd/grid.h"
 #include "core/logger.h"
 
 static const int64_t redraw_every_us = 250 * ESP_MS;
@@ -18,16 +20,30 @@ static struct score_status take_status(struct score_display *display)
     return status;
 }
 
-static void write_model(const struct score_model_view *view, FILE *out)
+/* As narrow as to fit 80 columns, beyond which a terminal's lines are cut. */
+static void write_models(const struct score_model_view *views, size_t n, FILE *out)
 {
-    char boundary[ESP_TIME_TEXT_SIZE];
-    fprintf(out, "%-16s ", view->name);
-    if (view->run[0] == '\0')
-        fprintf(out, "no snapshot");
-    else
-        fprintf(out, "run %s  snapshot %" PRId64 " of %s", view->run, view->number,
-                esp_time_format(view->boundary_us, boundary));
-    fprintf(out, "  taken %" PRIu64 "  refused %" PRIu64 "\n", view->n_taken, view->n_refused);
+    static const char *const head[] = {"model", "run",     "snapshot", "boundary",
+                                       "taken", "refused", NULL};
+    struct grid grid;
+    struct esp_error err = {0};
+    char text[ESP_TIME_TEXT_SIZE];
+    grid_init(&grid, head, 2);
+    for (size_t i = 0; i < n; i++) {
+        const struct score_model_view *view = &views[i];
+        bool has_one = view->run[0] != '\0';
+        grid_add(&grid, view->name);
+        grid_add(&grid, has_one ? view->run : "-");
+        snprintf(text, sizeof text, "%" PRId64, view->number);
+        grid_add(&grid, has_one ? text : "-");
+        grid_add(&grid, has_one ? esp_time_format(view->boundary_us, text) : "-");
+        snprintf(text, sizeof text, "%" PRIu64, view->n_taken);
+        grid_add(&grid, text);
+        snprintf(text, sizeof text, "%" PRIu64, view->n_refused);
+        grid_add(&grid, text);
+    }
+    if (grid_print(&grid, out, &err) != ESP_OK)
+        fprintf(out, "%s\n", err.text);
 }
 
 void score_display_write(struct score_display *display, FILE *out)
@@ -40,8 +56,8 @@ void score_display_write(struct score_display *display, FILE *out)
             figure_short((double)status.scored, scored), figure_short(display->rate, rate),
             status.time_us == ESP_TIME_NONE ? "-" : esp_time_format(status.time_us, time),
             status.is_waiting ? "  waiting for a snapshot" : "");
-    for (size_t i = 0; i < n; i++)
-        write_model(&views[i], out);
+    if (n > 0)
+        write_models(views, n, out);
     fprintf(out, "read %" PRIu64 " = scored %" PRIu64 " + dead %" PRIu64 "  records %" PRIu64,
             status.read, status.scored, status.dead, status.records);
     if (status.damaged_files > 0)

@@ -3,9 +3,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +29,25 @@ static enum esp_status make_folder(const char *path, struct esp_error *err)
         return ESP_OK;
     return esp_fail(err, ESP_EIO, "%s: cannot be written to: %s; name another in [state] folder",
                     path, strerror(errno));
+}
+
+/* Two runs would remove each other's files. */
+static enum esp_status lock_state(struct snapshots *snapshots, struct esp_error *err)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s/.train.lock", snapshots->config->options.state_folder) < 0)
+        return esp_fail(err, ESP_ENOMEM, "out of memory");
+    enum esp_status status = ESP_OK;
+    snapshots->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (snapshots->lock < 0)
+        status = esp_fail(err, ESP_EIO, "%s cannot be opened: %s", path, strerror(errno));
+    else if (flock(snapshots->lock, LOCK_EX | LOCK_NB) != 0)
+        status = esp_fail(err, ESP_ECONFIG,
+                          "%s is in use by another `espalier train`; stop that one, or give this "
+                          "one a [state] folder of its own",
+                          snapshots->config->options.state_folder);
+    free(path);
+    return status;
 }
 
 /* Files of a run that ended: this one takes its own. */
@@ -52,7 +73,7 @@ static void remove_leftovers(const struct snapshots *snapshots)
 enum esp_status snapshots_init(struct snapshots *snapshots, const struct config *config,
                                struct esp_error *err)
 {
-    *snapshots = (struct snapshots){.config = config, .next_us = ESP_TIME_NONE};
+    *snapshots = (struct snapshots){.config = config, .lock = -1, .next_us = ESP_TIME_NONE};
     snapshots->models = calloc(config->n_models, sizeof *snapshots->models);
     if (snapshots->models == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory");
@@ -72,6 +93,8 @@ enum esp_status snapshots_init(struct snapshots *snapshots, const struct config 
     if (status == ESP_OK)
         status = make_folder(snapshots->folder, err);
     if (status == ESP_OK)
+        status = lock_state(snapshots, err);
+    if (status == ESP_OK)
         remove_leftovers(snapshots);
     return status;
 }
@@ -90,10 +113,12 @@ void snapshots_release(struct snapshots *snapshots)
             remove_file(&model->files[i]);
         free(model->files);
     }
+    if (snapshots->folder != NULL && snapshots->lock >= 0)
+        close(snapshots->lock);
     free(snapshots->models);
     free(snapshots->folder);
     free(snapshots->schemas);
-    *snapshots = (struct snapshots){0};
+    *snapshots = (struct snapshots){.lock = -1};
 }
 
 /* ---- whose impressions ----------------------------------------------------------------------- */

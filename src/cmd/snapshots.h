@@ -37,8 +37,9 @@ typedef enum esp_status snapshot_taker(void *context, size_t model, int64_t numb
                                        const char *path, struct esp_error *err);
 
 struct snapshots {
-    const struct config *config;    /* borrowed */
-    char *folder;                   /* of the files: [state] folder/snapshots */
+    const struct config *config; /* borrowed */
+    char *folder;                /* of the files: [state] folder/snapshots */
+    int lock;                    /* of the state folder, for as long as the run lasts; -1: none */
     struct model_snapshots *models; /* (config->n_models) */
     int64_t next_us;   /* the boundary that is crossed next; ESP_TIME_NONE: no label came */
     uint64_t *schemas; /* (n_schemas) fingerprints of impressions that were learned, ascending */
@@ -48,8 +49,8 @@ struct snapshots {
     void *taker_context;
 };
 
-/* Makes the folder, and removes what an earlier run left in it of the same models.
- * Errors: ESP_EIO, ESP_ECONFIG, ESP_ENOMEM. */
+/* Makes the folder, locks the one above, and removes what an earlier run left of the same models.
+ * Errors: ESP_EIO, ESP_ECONFIG (another run has it), ESP_ENOMEM. */
 enum esp_status snapshots_init(struct snapshots *snapshots, const struct config *config,
                                struct esp_error *err);
 void snapshots_release(struct snapshots *snapshots);

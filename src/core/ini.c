@@ -348,7 +348,7 @@ enum esp_status esp_ini_read(struct esp_ini *ini, const char *file, esp_ini_repo
     FILE *stream = fopen(file, "rbe");
     enum esp_status status = stream == NULL ? ESP_EIO : read_all(stream, &buf, err);
     if (status == ESP_EIO) {
-        esp_complain(&complaints, file, 0, "cannot be read: %s; name a file that can",
+        esp_complain(&complaints, file, 0, "cannot be read: %s; --config FILE names another",
                      strerror(errno));
         status = ESP_ECONFIG;
     } else if (status == ESP_OK) {

@@ -209,6 +209,8 @@ static void walk(const struct esp_avro_type *type, const struct esp_avro_type *a
     }
 }
 
+enum { NAMES_SIZE = 160 };
+
 /* Every path of a schema, for the sake of a suggestion. */
 struct catalogue {
     const char *paths[1024];
@@ -236,11 +238,32 @@ static void list_paths(struct catalogue *catalogue, const struct esp_avro_type *
     }
 }
 
+/* "it has a, b, c and more": whole names, as many as there is room for. */
+static const char *list_names(const struct catalogue *catalogue, char text[NAMES_SIZE])
+{
+    static const char more[] = " and more";
+    size_t size = 0, i = 0;
+    for (; i < catalogue->n; i++) {
+        const char *comma = i == 0 ? "it has " : ", ";
+        size_t length = strlen(comma) + strlen(catalogue->paths[i]);
+        if (size + length + sizeof more > NAMES_SIZE)
+            break;
+        size +=
+            (size_t)snprintf(text + size, NAMES_SIZE - size, "%s%s", comma, catalogue->paths[i]);
+    }
+    if (i == 0)
+        snprintf(text, NAMES_SIZE, "it has %s", catalogue->n == 0 ? "none" : "others");
+    else if (i < catalogue->n)
+        snprintf(text + size, NAMES_SIZE - size, "%s", more);
+    return text;
+}
+
 static enum esp_status no_such_field(const struct esp_schema *schema, const char *path,
                                      const char *what, struct esp_error *err)
 {
     struct esp_arena arena = {0};
     struct catalogue catalogue = {.arena = &arena};
+    char names[NAMES_SIZE];
     list_paths(&catalogue, schema->root, "", 3);
     const char *nearest = esp_nearest_word(path, catalogue.paths, catalogue.n);
     const char *name = schema->root->name != NULL ? esp_avro_short_name(schema->root->name)
@@ -249,8 +272,8 @@ static enum esp_status no_such_field(const struct esp_schema *schema, const char
         esp_fail(err, ESP_ESCHEMA, "%s: no field \"%s\" in schema %s; did you mean %s?", what, path,
                  name, nearest);
     else
-        esp_fail(err, ESP_ESCHEMA, "%s: no field \"%s\" in schema %s; its fields begin with %s",
-                 what, path, name, catalogue.n > 0 ? catalogue.paths[0] : "none");
+        esp_fail(err, ESP_ESCHEMA, "%s: no field \"%s\" in schema %s; %s", what, path, name,
+                 list_names(&catalogue, names));
     esp_arena_release(&arena);
     return ESP_ESCHEMA;
 }

@@ -111,9 +111,11 @@ static enum esp_status open_cache(struct topic_source *source, const char *folde
     if (source->cache_lock < 0)
         return esp_fail(err, ESP_ECONFIG, "%s cannot be opened: %s", path, strerror(errno));
     if (flock(source->cache_lock, LOCK_EX | LOCK_NB) != 0)
-        return esp_fail(err, ESP_ECONFIG,
-                        "the cache of snapshots %s is in use by another process; give each its own",
-                        folder);
+        return esp_fail(
+            err, ESP_ECONFIG,
+            "the cache of snapshots %s is in use by another process; give each a [state] "
+            "folder of its own",
+            folder);
     return ESP_OK;
 }
 

@@ -19,7 +19,7 @@ END
 
 # Runs in the background; its log is NAME.log, its summary NAME.json.
 follow() { # NAME FOLDER [option...]
-    espalier train --config f.ini -o "files.root=$2" --follow --summary "$1.json" "${@:3}" \
+    espalier train --config f.ini -o "files.root=$2" -o "state.folder=state-$1" --follow --summary "$1.json" "${@:3}" \
         >/dev/null 2>"$1.log" 3>&- &
 }
 

@@ -72,7 +72,7 @@ name() { # NUMBER
     "$make" snaps other 1 1
     run espalier snapshot fetch main@9 --from snaps
     [ "$status" -eq 65 ]
-    says 'espalier: no such snapshot; `espalier snapshot list` shows 4'
+    says 'espalier: there is no snapshot main@9; `espalier snapshot list` shows what there is'
     run espalier snapshot fetch --from snaps
     [ "$status" -eq 64 ]
     mentions "name one"

@@ -364,13 +364,12 @@ static void a_run_removes_what_its_like_left_and_nothing_else(void)
                      g_strdup_printf("%s/a-%s-notes.txt", state, run)};
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
         g_assert_true(g_file_set_contents(names[i], "left", -1, NULL));
-    struct snapshots again;
-    g_assert_cmpint(snapshots_init(&again, &bench.config, NULL), ==, ESP_OK);
+    snapshots_release(&bench.snapshots);
+    g_assert_cmpint(snapshots_init(&bench.snapshots, &bench.config, NULL), ==, ESP_OK);
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         g_assert_cmpint(g_file_test(names[i], G_FILE_TEST_EXISTS), ==, i >= 2);
         g_free(names[i]);
     }
-    snapshots_release(&again);
     g_free(state);
     end(&bench);
 }
@@ -386,6 +385,23 @@ static void nothing_is_taken_where_every_is_0(void)
     char *state = g_build_filename(bench.folder, "state", NULL);
     g_assert_false(g_file_test(state, G_FILE_TEST_EXISTS));
     g_free(state);
+    end(&bench);
+}
+
+static void one_state_folder_serves_one_run_at_a_time(void)
+{
+    struct bench bench;
+    struct snapshots second;
+    struct esp_error err = {0};
+    start(&bench, "");
+    for (size_t i = 0; i < 10; i++)
+        learn(&bench, i, START + (int64_t)i * ESP_HOUR);
+    g_assert_cmpint(snapshots_init(&second, &bench.config, &err), ==, ESP_ECONFIG);
+    g_assert_nonnull(strstr(err.text, "state is in use by another `espalier train`"));
+    snapshots_release(&second);
+    finish(&bench); /* what the first took is still there */
+    snapshots_release(&bench.snapshots);
+    g_assert_cmpint(snapshots_init(&bench.snapshots, &bench.config, NULL), ==, ESP_OK);
     end(&bench);
 }
 
@@ -410,5 +426,7 @@ int main(int argc, char **argv)
                     a_run_removes_what_its_like_left_and_nothing_else);
     g_test_add_func("/snapshots/nothing is taken where every is 0",
                     nothing_is_taken_where_every_is_0);
+    g_test_add_func("/snapshots/one state folder serves one run at a time",
+                    one_state_folder_serves_one_run_at_a_time);
     return g_test_run();
 }

@@ -221,7 +221,7 @@ static void test_read(void)
     char *missing = g_build_filename(folder, "none.ini", NULL);
     g_assert_cmpint(esp_ini_read(&ini, missing, gather_report, reports, &err), ==, ESP_ECONFIG);
     char *want = g_strdup_printf(
-        "%s: cannot be read: No such file or directory; name a file that can\n", missing);
+        "%s: cannot be read: No such file or directory; --config FILE names another\n", missing);
     g_assert_cmpstr(reports->str, ==, want);
     g_assert_cmpint(esp_ini_read(&ini, folder, gather_report, reports, &err), ==, ESP_ECONFIG);
     g_assert_nonnull(strstr(reports->str, "Is a directory"));

@@ -173,8 +173,8 @@ static void test_first_lacks_feature(void)
     g_assert_nonnull(strstr(fixture.source.refused->str, "it has none of the features"));
     g_assert_cmpint(DECODE(&fixture, 8, GOOD_CLICK "\x02i"), ==, -ESP_ESCHEMA);
     g_assert_cmpstr(fixture.err.text, ==,
-                    "topic clicks: feature: no field \"n\" in schema Click; its fields begin with "
-                    "impression_id (schema 8 of the source)");
+                    "topic clicks: feature: no field \"n\" in schema Click; it has "
+                    "impression_id, event_time, os (schema 8 of the source)");
     close_decoder(&fixture);
 }
 

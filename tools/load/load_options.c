@@ -57,10 +57,12 @@ static const char doc[] =
     "timestamp-micros (of a text such as 2017-11-07 09:30:38), epoch-s, epoch-ms, epoch-us (of a "
     "number). Fields with dots are nested records.\n\n"
     "Examples:\n"
-    "  espalier-load clicks.csv --out files:/tmp/in --topic clicks --sort event_time \\\n"
-    "    --map impression_id=auction --map event_time=at:timestamp-millis\n"
-    "  zcat ads.json.gz | espalier-load - --format jsonl --out kafka:localhost:9092 \\\n"
-    "    --topic impressions --schema impression.avsc --map impression_id='td{row:06d}' ...\n\n"
+    "  espalier-load clicks.csv --out files:/tmp/in --topic clicks \\\n"
+    "    --sort event_time --map impression_id=auction \\\n"
+    "    --map event_time=at:timestamp-millis\n"
+    "  zcat ads.json.gz | espalier-load - --format jsonl \\\n"
+    "    --out kafka:localhost:9092 --topic impressions \\\n"
+    "    --schema impression.avsc --map impression_id='td{row:06d}' ...\n\n"
     "A bad row is reported with its line and left out; with more of them than --max-bad the exit "
     "code is 65. docs/loader.md has whole commands for two public data sets.";
 
