@@ -306,6 +306,8 @@ static enum esp_status check_all(struct config *config, struct inputs *inputs,
         print_serving(config);
     if (status == ESP_OK)
         status = check_scoring(config, inputs->log, arguments->create_topics, err);
+    if (status == ESP_OK)
+        status = outputs_check_folders(config, err);
     if (status == ESP_OK && n_missing > 0)
         return esp_fail(err, ESP_ECONFIG, "%zu output topic%s missing", n_missing,
                         n_missing == 1 ? " is" : "s are");

@@ -435,6 +435,7 @@ static enum esp_status show(const struct drift_arguments *arguments, struct drif
         status = print_json(arguments, &report, store, counts, err);
     if (status == ESP_OK && arguments->html_path != NULL)
         status = drift_page_write(arguments->html_path, &report, err);
+    fflush(stdout); /* so that what is logged stands behind the figures */
     if (status == ESP_OK && arguments->html_path != NULL)
         esp_log(ESP_INFO, "the page is written", "file", arguments->html_path, NULL);
     esp_drift_report_release(&report);

@@ -209,9 +209,22 @@ static enum esp_status open_when_there(struct score *score, struct esp_error *er
     }
 }
 
+/* One that follows may wait for what is not there yet. */
+static enum esp_status check_snapshot_path(const struct score_arguments *arguments,
+                                           struct esp_error *err)
+{
+    const char *path = arguments->snapshot_path;
+    if (path == NULL || arguments->follow || access(path, F_OK) == 0)
+        return ESP_OK;
+    return esp_fail(err, ESP_ECONFIG, "--snapshot %s: %s; name a snapshot or a folder of them",
+                    path, strerror(errno));
+}
+
 static enum esp_status build(struct score *score, struct esp_error *err)
 {
     enum esp_status status = load(score, err);
+    if (status == ESP_OK)
+        status = check_snapshot_path(score->arguments, err);
     if (status == ESP_OK)
         status = inputs_open(&score->inputs, &score->config, report_log_event, NULL, err);
     if (status == ESP_OK)

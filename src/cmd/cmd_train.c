@@ -200,13 +200,9 @@ static enum esp_status new_queues(struct train *train, struct esp_error *err)
 /* What a run writes only at its end must not fail only there. */
 static enum esp_status check_writable(const struct train *train, struct esp_error *err)
 {
-    const char *faults = train->config.options.fault_folder;
-    if (access(faults, W_OK) != 0) {
-        char where[512];
-        return esp_fail(err, ESP_ECONFIG, "%s: cannot be written to: %s; name a folder that can",
-                        config_place(&train->config, "output", "faults", where, sizeof where),
-                        strerror(errno));
-    }
+    enum esp_status status = outputs_check_folders(&train->config, err);
+    if (status != ESP_OK)
+        return status;
     const char *path = train->arguments->summary_path;
     FILE *file = path == NULL ? NULL : fopen(path, "a");
     if (path != NULL && file == NULL)

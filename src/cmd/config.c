@@ -201,6 +201,12 @@ static void check_topics(struct config_loader *loader)
     }
 }
 
+static bool has_value(const struct esp_ini *ini, const char *property)
+{
+    const struct esp_ini_entry *entry = esp_ini_find(ini, "kafka", property);
+    return entry != NULL && entry->value[0] != '\0';
+}
+
 static void check_across(struct config_loader *loader)
 {
     const struct config *config = loader->config;
@@ -210,10 +216,9 @@ static void check_across(struct config_loader *loader)
                        options->files_root == NULL
                            ? "no input; give [kafka] bootstrap.servers, or [files] root"
                            : "both [files] and [kafka] are given; keep one");
-    else if (options->files_root == NULL &&
-             esp_ini_find(&config->ini, "kafka", "bootstrap.servers") == NULL &&
-             esp_ini_find(&config->ini, "kafka", "metadata.broker.list") == NULL &&
-             esp_ini_find(&config->ini, "kafka", "test.mock.num.brokers") == NULL)
+    else if (options->files_root == NULL && !has_value(&config->ini, "bootstrap.servers") &&
+             !has_value(&config->ini, "metadata.broker.list") &&
+             !has_value(&config->ini, "test.mock.num.brokers"))
         config_problem(loader, "kafka", "bootstrap.servers",
                        "is missing; write host:port of a broker");
     if (options->idle_lag_us > 0 && options->idle_lag_us >= options->skew_us)

@@ -1,9 +1,12 @@
 /* outputs.c - see outputs.h. */
 #include "cmd/outputs.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "event/encode.h"
 #include "event/records.h"
@@ -49,6 +52,43 @@ void outputs_topics(const struct config *config, struct output_topic topics[N_OU
     topics[1] = (struct output_topic){options->late_topic, true};
     topics[2] = (struct output_topic){options->dead_letter_topic, true};
     topics[3] = (struct output_topic){options->drift_topic, config->has_drift};
+}
+
+/* A folder that is made when it is needed can be where the one above can be written to. If not,
+ * errno says why. */
+static bool is_writable(const char *path, bool is_made)
+{
+    if (access(path, W_OK | X_OK) == 0)
+        return true;
+    char *copy = errno == ENOENT && is_made ? strdup(path) : NULL;
+    bool can_be_made = copy != NULL && access(dirname(copy), W_OK | X_OK) == 0;
+    free(copy);
+    return can_be_made;
+}
+
+enum esp_status outputs_check_folders(const struct config *config, struct esp_error *err)
+{
+    const struct options *options = &config->options;
+    const struct {
+        const char *section, *key, *path;
+        bool wanted, is_made;
+    } folders[] = {
+        {"output", "faults", options->fault_folder, true, false},
+        {"state", "folder", options->state_folder, options->snapshot_every_us > 0, true},
+        {"files", "root", options->files_root,
+         options->files_root != NULL && options->snapshot_every_us > 0, false},
+    };
+    char where[512];
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        const char *path = folders[i].path;
+        if (!folders[i].wanted || is_writable(path, folders[i].is_made))
+            continue;
+        return esp_fail(
+            err, ESP_ECONFIG, "%s: the folder %s cannot be written to: %s; name one that can",
+            config_place(config, folders[i].section, folders[i].key, where, sizeof where), path,
+            strerror(errno));
+    }
+    return ESP_OK;
 }
 
 static enum esp_status open_writer(const struct outputs *outputs, const char *topic,

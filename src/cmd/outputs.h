@@ -48,6 +48,10 @@ struct output_topic {
 enum { N_OUTPUT_TOPICS = 4 };
 void outputs_topics(const struct config *config, struct output_topic topics[N_OUTPUT_TOPICS]);
 
+/* Whether training may write to the folders of this machine that it writes to, be it only at its
+ * end. Errors: ESP_ECONFIG. */
+enum esp_status outputs_check_folders(const struct config *config, struct esp_error *err);
+
 /* Errors: as esp_log_append(). */
 enum esp_status outputs_write_turned_away(struct outputs *outputs,
                                           const struct esp_turned_away *event,

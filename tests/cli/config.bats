@@ -183,4 +183,19 @@ problem_of() { # SECTION LINE
     says_line "## [impressions]"
     says_line "## [features]"
     run -64 espalier manual more
+    run -0 espalier manual --help
+    mentions "Usage: espalier manual"
+}
+
+@test "no broker where there should be one" {
+    sed 's/^\[files\]/[kafka]/; s/^root = .*/bootstrap.servers =/' good.ini >bad.ini
+    run -64 espalier check --config bad.ini
+    mentions "[kafka] bootstrap.servers = : is missing; write host:port of a broker"
+}
+
+@test "check refuses folders that a run could not write to" {
+    run -64 espalier check --config good.ini -o output.faults=nowhere
+    mentions "-o: [output] faults = nowhere: the folder nowhere cannot be written to: No such file or directory"
+    run -64 espalier check --config good.ini -o state.folder=nowhere/at/all
+    mentions "[state] folder = nowhere/at/all: the folder nowhere/at/all cannot be written to"
 }

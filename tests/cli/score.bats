@@ -114,6 +114,9 @@ simulate() { # [option...]
         -o score.topic=t2
     [ "$status" -eq 65 ]
     [[ $stderr == *"snapshots has no snapshot of each model that is to score"* ]]
+    run --separate-stderr espalier score --config e.ini --snapshot nowhere
+    [ "$status" -eq 64 ]
+    [[ $stderr == *"--snapshot nowhere: No such file or directory; name a snapshot"* ]]
 }
 
 @test "without a snapshot a bounded run says so, and one that follows waits for it" {
