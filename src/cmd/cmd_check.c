@@ -274,6 +274,20 @@ static enum esp_status check_outputs(const struct config *config, struct esp_log
     return ESP_OK;
 }
 
+/* What a run writes on this machine, be it only at its end. */
+static enum esp_status check_folders(const struct config *config, struct esp_error *err)
+{
+    const struct options *options = &config->options;
+    bool has_snapshots = options->snapshot_every_us > 0;
+    enum esp_status status =
+        outputs_check_folder(config, "output", "faults", options->fault_folder, false, err);
+    if (status == ESP_OK && has_snapshots)
+        status = outputs_check_folder(config, "state", "folder", options->state_folder, true, err);
+    if (status == ESP_OK && has_snapshots && options->files_root != NULL)
+        status = outputs_check_folder(config, "files", "root", options->files_root, false, err);
+    return status;
+}
+
 static enum esp_status check_all(struct config *config, struct inputs *inputs,
                                  const struct check_arguments *arguments, struct esp_error *err)
 {
@@ -307,7 +321,7 @@ static enum esp_status check_all(struct config *config, struct inputs *inputs,
     if (status == ESP_OK)
         status = check_scoring(config, inputs->log, arguments->create_topics, err);
     if (status == ESP_OK)
-        status = outputs_check_folders(config, err);
+        status = check_folders(config, err);
     if (status == ESP_OK && n_missing > 0)
         return esp_fail(err, ESP_ECONFIG, "%zu output topic%s missing", n_missing,
                         n_missing == 1 ? " is" : "s are");

@@ -200,7 +200,8 @@ static enum esp_status new_queues(struct train *train, struct esp_error *err)
 /* What a run writes only at its end must not fail only there. */
 static enum esp_status check_writable(const struct train *train, struct esp_error *err)
 {
-    enum esp_status status = outputs_check_folders(&train->config, err);
+    enum esp_status status = outputs_check_folder(&train->config, "output", "faults",
+                                                  train->config.options.fault_folder, false, err);
     if (status != ESP_OK)
         return status;
     const char *path = train->arguments->summary_path;

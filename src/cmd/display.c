@@ -60,7 +60,7 @@ static void write_head(const struct display *display, const struct view *view, F
     for (size_t i = 0; i < config->n_models; i++)
         fprintf(out, "%s%s %s", i == 0 ? "" : ", ", config->models[i].name,
                 esp_setup_get(config->models[i].setup)->name);
-    fprintf(out, ", %zu features\n", config->n_features);
+    fprintf(out, ", %zu feature%s\n", config->n_features, config->n_features == 1 ? "" : "s");
 }
 
 static void write_flow(const struct display *display, const struct view *view, FILE *out)

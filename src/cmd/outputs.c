@@ -6,6 +6,7 @@
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "event/encode.h"
@@ -54,41 +55,30 @@ void outputs_topics(const struct config *config, struct output_topic topics[N_OU
     topics[3] = (struct output_topic){options->drift_topic, config->has_drift};
 }
 
-/* A folder that is made when it is needed can be where the one above can be written to. If not,
- * errno says why. */
-static bool is_writable(const char *path, bool is_made)
+/* Sets errno where it cannot be written to. */
+static bool is_writable_folder(const char *path)
 {
-    if (access(path, W_OK | X_OK) == 0)
-        return true;
-    char *copy = errno == ENOENT && is_made ? strdup(path) : NULL;
-    bool can_be_made = copy != NULL && access(dirname(copy), W_OK | X_OK) == 0;
-    free(copy);
-    return can_be_made;
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return false;
+    errno = ENOTDIR;
+    return S_ISDIR(info.st_mode) && access(path, W_OK | X_OK) == 0;
 }
 
-enum esp_status outputs_check_folders(const struct config *config, struct esp_error *err)
+enum esp_status outputs_check_folder(const struct config *config, const char *section,
+                                     const char *key, const char *path, bool is_made,
+                                     struct esp_error *err)
 {
-    const struct options *options = &config->options;
-    const struct {
-        const char *section, *key, *path;
-        bool wanted, is_made;
-    } folders[] = {
-        {"output", "faults", options->fault_folder, true, false},
-        {"state", "folder", options->state_folder, options->snapshot_every_us > 0, true},
-        {"files", "root", options->files_root,
-         options->files_root != NULL && options->snapshot_every_us > 0, false},
-    };
-    char where[512];
-    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
-        const char *path = folders[i].path;
-        if (!folders[i].wanted || is_writable(path, folders[i].is_made))
-            continue;
-        return esp_fail(
-            err, ESP_ECONFIG, "%s: the folder %s cannot be written to: %s; name one that can",
-            config_place(config, folders[i].section, folders[i].key, where, sizeof where), path,
-            strerror(errno));
-    }
-    return ESP_OK;
+    if (is_writable_folder(path))
+        return ESP_OK;
+    char *copy = errno == ENOENT && is_made ? strdup(path) : NULL, where[512];
+    bool can_be_made = copy != NULL && is_writable_folder(dirname(copy));
+    free(copy);
+    if (can_be_made)
+        return ESP_OK;
+    return esp_fail(err, ESP_ECONFIG,
+                    "%s: the folder %s cannot be written to: %s; name one that can",
+                    config_place(config, section, key, where, sizeof where), path, strerror(errno));
 }
 
 static enum esp_status open_writer(const struct outputs *outputs, const char *topic,

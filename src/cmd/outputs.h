@@ -48,9 +48,15 @@ struct output_topic {
 enum { N_OUTPUT_TOPICS = 4 };
 void outputs_topics(const struct config *config, struct output_topic topics[N_OUTPUT_TOPICS]);
 
-/* Whether training may write to the folders of this machine that it writes to, be it only at its
- * end. Errors: ESP_ECONFIG. */
-enum esp_status outputs_check_folders(const struct config *config, struct esp_error *err);
+/*
+ * Whether the folder that an option names can be written to.
+ *
+ * is_made  one that is not there yet is made when it is needed
+ * Errors: ESP_ECONFIG.
+ */
+enum esp_status outputs_check_folder(const struct config *config, const char *section,
+                                     const char *key, const char *path, bool is_made,
+                                     struct esp_error *err);
 
 /* Errors: as esp_log_append(). */
 enum esp_status outputs_write_turned_away(struct outputs *outputs,
