@@ -100,6 +100,22 @@ writes_the_page() {
         text_of "$folder/second.dom" >"$folder/second.txt"
 }
 
+# Thirteen windows of which the first has ten times the others' loss.
+leaves_a_first_loss_above_the_scale() {
+    local hour loss
+    mkdir "$folder/young"
+    for hour in {0..12}; do
+        loss=$((hour == 0 ? 500 : 50 + hour % 3))
+        printf 'model=main start=2026-01-05T%02d:00:00Z age=0 examples=100 positives=40 ' "$hour"
+        echo "w=100 y=40 ww=100 wy=40 yy=40 p=44 pp=30 py=20 wp=44 l=$loss wl=$loss ll=$((loss * loss / 90)) lp=20 ly=20"
+    done | drift-records "files:$folder/young" espalier.drift &&
+        espalier drift --from "$folder/young" --by window --html "$folder/young.html" >/dev/null &&
+        browse "$folder/young.html" >"$folder/young.dom" &&
+        text_of "$folder/young.dom" >"$folder/young.txt" &&
+        grep -A1 -x "Loss over time" "$folder/young.txt" | grep -qF "Points above the scale: 1." &&
+        ! grep -A1 -x "Calibration over time" "$folder/young.txt" | grep -F "above the scale:"
+}
+
 has_lines() { # FILE LINE...
     local line file=$1 missing=''
     shift
@@ -155,5 +171,6 @@ check "it follows its controls" follows_the_controls
 check "it draws its charts" draws_four_charts
 check "it fetches nothing, and nothing fails or is logged" fetches_and_says_nothing
 check "a model's name is no script" names_are_no_scripts
+check "one loss far above the others does not flatten them" leaves_a_first_loss_above_the_scale
 check "without its data it is below 300 kB, and names no other file" is_small
 finish

@@ -14,6 +14,20 @@ function radius(values, few) {
     };
 }
 
+/* A model's first losses can be so far above all others that these would be a flat line. So of many
+ * points, those that are further above nine tenths of them than four times the spread of the middle
+ * eight are left above the scale. -> {top: undefined if all are on it, above: how many are not} */
+function scaleOf(series) {
+    const figures = series.flatMap((one) => one.figures.map(figure).filter((f) => f !== null));
+    const values = figures.map((f) => f.value).sort((a, b) => a - b);
+    const at = (share) => values[Math.floor(share * (values.length - 1))];
+    const limit = at(0.9) + 4 * (at(0.9) - at(0.1));
+    const below = figures.filter((f) => f.value <= limit);
+    if (values.length < 10 || below.length === values.length) return { above: 0 };
+    const edges = below.map((f) => Math.min(limit, f.high === undefined ? f.value : f.high));
+    return { top: Math.max(...edges), above: values.length - below.length };
+}
+
 /* series: {label, colour, dash, x: [...], figures: [...]} -> a band's two edges and a line. */
 function datasetsOf(series, decimals) {
     const datasets = [];
@@ -89,11 +103,12 @@ function xAxis(options, ink, grid) {
     };
 }
 
-function yAxis(options, ink, grid) {
+function yAxis(options, top, ink, grid) {
     const isReference = (context) => context.tick && context.tick.value === options.reference;
     return {
         title: { display: true, text: options.yTitle, color: ink },
         ticks: { color: ink, maxTicksLimit: 7 },
+        max: top,
         suggestedMin: options.reference,
         suggestedMax: options.reference,
         grid: {
@@ -119,8 +134,10 @@ function draw(id, options) {
     const place = byId(id);
     const series = options.series.filter((one) => one.figures.some((f) => f));
     const ink = css("--soft");
+    const scale = options.labels ? { above: 0 } : scaleOf(series);
+    const note = scale.above === 0 ? "" : " Points above the scale: " + scale.above + ".";
     place.querySelector("figcaption p").textContent =
-        series.length > 0 ? options.caption : "There are no such records yet.";
+        series.length > 0 ? options.caption + note : "There are no such records yet.";
     place.querySelector(".plot").hidden = series.length === 0;
     drawLegend(place.querySelector(".legend"), series);
     const canvas = place.querySelector("canvas");
@@ -139,7 +156,7 @@ function draw(id, options) {
                 interaction: { mode: options.labels ? "index" : "x", intersect: false },
                 scales: {
                     x: xAxis(options, ink, css("--grid")),
-                    y: yAxis(options, ink, css("--grid")),
+                    y: yAxis(options, scale.top, ink, css("--grid")),
                 },
                 plugins: { legend: { display: false }, tooltip: tooltip(options) },
             },
