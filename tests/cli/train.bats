@@ -97,6 +97,18 @@ copy_of() { # FOLDER
         clean-3.json
 }
 
+@test "the models' figures fit a terminal of 80 columns, beyond which it would cut them" {
+    run -0 --separate-stderr train "$BATS_FILE_TMPDIR/clean-1"
+    local line n=0
+    for line in "${lines[@]}"; do
+        [[ $line == model\ \ task* ]] && n=1
+        ((n == 0)) || { [ "${#line}" -lt 80 ] && n=$((n + 1)); }
+        [[ $line == impressions:* ]] && break
+    done
+    [ "$n" -eq 6 ] # a heading, three tasks, the first counters
+    [[ ${lines[*]} =~ main\ +click\ +0\.[0-9]{4}\ +[0-9.]+\ +0\.[0-9]{3} ]]
+}
+
 @test "every set-up learns from one join" {
     {
         cat "$BATS_FILE_TMPDIR/config.ini"
