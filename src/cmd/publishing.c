@@ -12,6 +12,7 @@
 
 #include "cmd/command.h"
 #include "cmd/inputs.h"
+#include "cmd/stop.h"
 #include "core/hash.h"
 #include "core/logger.h"
 
@@ -53,11 +54,12 @@ static struct publication *new_publication(struct run *run, size_t model, int64_
 
 /* ---- one file -------------------------------------------------------------------------------- */
 
-/* The run was told to stop a while ago. */
+/* The run was told to stop a while ago; the signal itself counts too, for at a run's end nobody but
+ * this thread is left to see it. */
 static bool has_lost_patience(void *context)
 {
     struct publishing *publishing = context;
-    if (!atomic_load(&publishing->run->stop))
+    if (!atomic_load(&publishing->run->stop) && !stop_asked())
         return false;
     int64_t now_us = run_clock_us();
     if (publishing->stop_us == 0)
@@ -267,8 +269,12 @@ static enum esp_status find_place(struct publishing *publishing, struct esp_erro
         publishing->place = NULL;
         return esp_fail(err, ESP_ENOMEM, "out of memory");
     }
-    return root == NULL ? inputs_open_log(config, report_log_event, NULL, &publishing->log, err)
-                        : ESP_OK;
+    if (root != NULL)
+        return ESP_OK;
+    enum esp_status status = inputs_open_log(config, report_log_event, NULL, &publishing->log, err);
+    if (status == ESP_OK) /* or a full queue would hold the thread for ever */
+        esp_log_set_stop(publishing->log, has_lost_patience, publishing);
+    return status;
 }
 
 enum esp_status publishing_start(struct publishing *publishing, struct run *run,

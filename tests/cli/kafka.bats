@@ -165,3 +165,25 @@ espalier_reads_all() {
     kill -0 "$1" && events=$(sed -n 's/.* events=\([0-9]*\).*/\1/p' log | tail -n 1) &&
         [ "${events:-0}" -ge 10000 ]
 }
+
+# No chunk fits into the producer's queue, as if the broker took none. Learning may have ended by
+# then, or wait for room among the files to publish.
+@test "a stop gives up the snapshots that no broker takes, also when all is learned" {
+    simulate "kafka:$ESPALIER_TEST_BROKER" --prefix "$prefix"
+    espalier check --config kafka.ini --create-topics >/dev/null
+    for every in 1h 8h; do
+        mkdir state-$every
+        espalier train --config kafka.ini -o kafka.queue.buffering.max.kbytes=1 -o sample.holdout=0 \
+            -o snapshot.every=$every -o drift.window=$every -o state.folder=state-$every \
+            --summary $every.json >/dev/null 2>$every.log 3>&- &
+        trainer=$!
+        for _ in {1..600}; do
+            if [ "$(find state-$every -name '*.publish' | wc -l)" -ge 2 ]; then break; fi
+            read -rt 0.1 <> <(:) || true
+        done
+        kill -TERM $trainer
+        wait $trainer
+        grep "is not published: the run was told to stop" $every.log
+        [ "$(jq '.models[0].snapshots.given_up' $every.json)" -gt 0 ]
+    done
+}
