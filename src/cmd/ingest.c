@@ -398,15 +398,17 @@ static enum esp_status finish(struct ingest *ingest, struct esp_error *err)
         uint64_t least = counters.dead == counters.read ? 1 : DEAD_SHARE_AT_END;
         status = judge_dead_share(ingest, (enum esp_event_kind)kind, least, err);
     }
-    if (status == ESP_OK && ended && ingest->run->config->options.at_end == AT_END_CLOSE) {
+    bool closes = ended && ingest->run->config->options.at_end == AT_END_CLOSE;
+    if (status == ESP_OK && closes) {
         status = esp_joiner_close(ingest->joiner, err);
         if (status == ESP_OK)
             status = write_turned_away(ingest, err);
     }
     if (status == ESP_OK)
         status = drain(ingest, err);
+    /* A stop ends the draining, too: labels may be left that nobody will ever learn. */
     if (status == ESP_OK)
-        hand_over(ingest);
+        ingest->status.is_over = hand_over(ingest) && closes && !atomic_load(&ingest->run->stop);
     return status;
 }
 

@@ -241,7 +241,7 @@ static bool time_has_ended(struct learning *learning)
 {
     struct run *run = learning->run;
     pthread_mutex_lock(&run->lock);
-    bool ended = run->ingest.watermark_us == ESP_TIME_END && run->failure.status == ESP_OK;
+    bool ended = run->ingest.is_over && run->failure.status == ESP_OK;
     pthread_mutex_unlock(&run->lock);
     return ended;
 }

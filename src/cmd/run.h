@@ -41,6 +41,7 @@ struct ingest_status {
     uint64_t kept, sampled_out, holdout; /* click-stage labels */
     size_t n_idle, n_paused;
     bool is_ready; /* records were read, or every partition's end was confirmed */
+    bool is_over;  /* time has ended, and every label that there was is handed over */
 };
 
 /* A model's snapshots. */

@@ -100,3 +100,28 @@ learn() { # folder [option...]
     learn p -o model.seed=7 >b.json
     [ "$(jq -r '.models[0].weights_hash' a.json)" != "$(jq -r '.models[0].weights_hash' b.json)" ]
 }
+
+# With so long a window all labels come once the input has ended, and the model is slow.
+@test "a stop while the last labels are learned leaves no snapshot or drift record of half of them" {
+    simulate p 2
+    settings=(-o join.click_window=90d -o model.layers=1024,1024 -o snapshot.keep=1000
+        -o sample.holdout=0.1)
+    learn p "${settings[@]}" -o state.folder=whole-state >whole.json
+    mv p/espalier.snapshots p/espalier.drift .
+    espalier train --config e.ini -o files.root=p "${settings[@]}" --summary s.json \
+        >/dev/null 2>log 3>&- &
+    trainer=$!
+    for _ in {1..600}; do
+        if [ -n "$(find p/espalier.snapshots -name '*.safetensors' 2>/dev/null)" ]; then break; fi
+        read -rt 0.1 <> <(:) || true
+    done
+    kill -TERM $trainer
+    wait $trainer
+    [ "$(jq .labels.click s.json)" -lt "$(jq .labels.click whole.json)" ]
+    for snapshot in p/espalier.snapshots/*.safetensors; do
+        cmp "$snapshot" "espalier.snapshots/${snapshot##*/}"
+    done
+    espalier drift --from espalier.drift --format csv | sort >whole.csv
+    espalier drift --from p/espalier.drift --format csv | sort >half.csv
+    [ -z "$(comm -13 whole.csv half.csv)" ]
+}
