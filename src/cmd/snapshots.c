@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/buf.h"
+#include "snapshot/live_set.h"
 #include "snapshot/snapshot_write.h"
 
 /* ---- the folder ------------------------------------------------------------------------------ */
@@ -50,22 +51,28 @@ static enum esp_status lock_state(struct snapshots *snapshots, struct esp_error 
     return status;
 }
 
-/* Files of a run that ended: this one takes its own. */
+/* A snapshot, also one that is half written, half copied (hidden) or was to be published. */
+static bool is_ours(const char *name)
+{
+    static const char ending[] = ".safetensors";
+    char whole[ESP_SNAPSHOT_NAME_SIZE];
+    struct esp_snapshot_id id;
+    name += name[0] == '.';
+    const char *end = strstr(name, ending);
+    if (end == NULL || (size_t)(end - name) + sizeof ending > sizeof whole)
+        return false;
+    snprintf(whole, sizeof whole, "%.*s%s", (int)(end - name), name, ending);
+    return esp_snapshot_file_name_parse(whole, &id);
+}
+
+/* Files of runs that were killed: this one takes its own, and the folder is nobody else's. */
 static void remove_leftovers(const struct snapshots *snapshots)
 {
     DIR *folder = opendir(snapshots->folder);
-    struct dirent *entry;
-    while (folder != NULL && (entry = readdir(folder)) != NULL) {
-        if (strstr(entry->d_name, ".safetensors") == NULL)
-            continue;
-        for (size_t m = 0; m < snapshots->config->n_models; m++) {
-            char prefix[ESP_SNAPSHOT_NAME_SIZE];
-            snprintf(prefix, sizeof prefix, "%s-%s-", snapshots->config->models[m].name,
-                     snapshots->models[m].run);
-            if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
-                unlinkat(dirfd(folder), entry->d_name, 0);
-        }
-    }
+    const struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL)
+        if (is_ours(entry->d_name))
+            unlinkat(dirfd(folder), entry->d_name, 0);
     if (folder != NULL)
         closedir(folder);
 }

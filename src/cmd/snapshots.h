@@ -49,7 +49,7 @@ struct snapshots {
     void *taker_context;
 };
 
-/* Makes the folder, locks the one above, and removes what an earlier run left of the same models.
+/* Makes the folder, locks the one above, and removes the snapshots that killed runs left.
  * Errors: ESP_EIO, ESP_ECONFIG (another run has it), ESP_ENOMEM. */
 enum esp_status snapshots_init(struct snapshots *snapshots, const struct config *config,
                                struct esp_error *err);

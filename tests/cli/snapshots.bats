@@ -230,3 +230,12 @@ same_snapshots() {
     output=$(cat kept.err)
     mentions 'closed/snapshots: the folder cannot be made: Permission denied'
 }
+
+@test "what a killed run of another configuration left in the state folder goes at the next start" {
+    simulate one 1
+    mkdir -p espalier-state/snapshots
+    local left=espalier-state/snapshots/main-0123456789abcdef-000000000007.safetensors
+    touch "$left" "$left.publish" "$left.tmp" espalier-state/snapshots/mine.safetensors
+    train one kept
+    [ "$(ls espalier-state/snapshots)" = mine.safetensors ]
+}
