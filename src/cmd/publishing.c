@@ -55,10 +55,12 @@ static struct publication *new_publication(struct run *run, size_t model, int64_
 /* ---- one file -------------------------------------------------------------------------------- */
 
 /* The run was told to stop a while ago; the signal itself counts too, for at a run's end nobody but
- * this thread is left to see it. */
+ * this thread is left to see it. Asked again and again wherever a broker is waited for, which is no
+ * standstill. */
 static bool has_lost_patience(void *context)
 {
     struct publishing *publishing = context;
+    run_beat(publishing->run, RUN_PUBLISHING);
     if (!atomic_load(&publishing->run->stop) && !stop_asked())
         return false;
     int64_t now_us = run_clock_us();

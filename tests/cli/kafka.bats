@@ -171,14 +171,24 @@ espalier_reads_all() {
 @test "a stop gives up the snapshots that no broker takes, also when all is learned" {
     simulate "kafka:$ESPALIER_TEST_BROKER" --prefix "$prefix"
     espalier check --config kafka.ini --create-topics >/dev/null
+    port=$(python3 -c 'import socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])')
     for every in 1h 8h; do
         mkdir state-$every
         espalier train --config kafka.ini -o kafka.queue.buffering.max.kbytes=1 -o sample.holdout=0 \
             -o snapshot.every=$every -o drift.window=$every -o state.folder=state-$every \
-            --summary $every.json >/dev/null 2>$every.log 3>&- &
+            -o serve.port="$port" -o serve.stall_after=1s --summary $every.json \
+            >/dev/null 2>$every.log 3>&- &
         trainer=$!
         for _ in {1..600}; do
             if [ "$(find state-$every -name '*.publish' | wc -l)" -ge 2 ]; then break; fi
+            read -rt 0.1 <> <(:) || true
+        done
+        # To wait for a broker is no standstill, however long it takes.
+        for _ in {1..25}; do
+            curl --silent --fail --max-time 20 "http://127.0.0.1:$port/healthz"
             read -rt 0.1 <> <(:) || true
         done
         kill -TERM $trainer
