@@ -22,7 +22,9 @@ struct esp_cursor {
 
 static inline struct esp_cursor esp_cursor(struct esp_bytes bytes)
 {
-    return (struct esp_cursor){bytes.data, bytes.data + bytes.size, NULL};
+    static const uint8_t nothing[1];
+    const uint8_t *data = bytes.data != NULL ? bytes.data : nothing;
+    return (struct esp_cursor){data, data + bytes.size, NULL};
 }
 
 /* Stops the cursor at a field, for what its reader knows to be wrong. The first fault stays. */

@@ -11,9 +11,9 @@
 #include <stdio.h>
 
 #include "core/timespan.h"
+#include "event/cursor.h"
 #include "event/encode.h"
 #include "event/event.h"
-#include "event/own_cursor.h"
 #include "event/records.h"
 
 /* 0001-01-01 and 10000-01-01, between which times have a text. */
@@ -269,33 +269,39 @@ enum esp_status esp_encode_drift(struct esp_buf *buf, const struct esp_drift_rec
 
 /* ---- decoding -------------------------------------------------------------------------------- */
 
-static void read_paired(struct esp_cursor *cursor, struct esp_drift_paired *out)
+/* The branch of ["null", ...]: true if a value follows. */
+static bool is_present(struct esp_cursor *cursor, const char *field)
 {
-    if (!esp_cursor_present(cursor))
+    return esp_take_branch(cursor, 2, field) == 1;
+}
+
+static void read_paired(struct esp_cursor *cursor, struct esp_drift_paired *out, const char *field)
+{
+    if (!is_present(cursor, field))
         return;
     out->is_set = true;
-    out->examples = esp_cursor_long(cursor);
-    out->positives = esp_cursor_long(cursor);
-    out->clusters = esp_cursor_long(cursor);
-    out->clipped = esp_cursor_long(cursor);
-    out->w = esp_cursor_double(cursor);
-    out->d = esp_cursor_double(cursor);
-    out->dd = esp_cursor_double(cursor);
-    out->dw = esp_cursor_double(cursor);
-    out->ww = esp_cursor_double(cursor);
+    out->examples = esp_take_long(cursor, field);
+    out->positives = esp_take_long(cursor, field);
+    out->clusters = esp_take_long(cursor, field);
+    out->clipped = esp_take_long(cursor, field);
+    out->w = esp_take_double(cursor, field);
+    out->d = esp_take_double(cursor, field);
+    out->dd = esp_take_double(cursor, field);
+    out->dw = esp_take_double(cursor, field);
+    out->ww = esp_take_double(cursor, field);
 }
 
 /* An interval with one end becomes one with an end that is no number, which is refused later. */
-static void read_figure(struct esp_cursor *cursor, struct esp_drift_figure *out)
+static void read_figure(struct esp_cursor *cursor, struct esp_drift_figure *out, const char *field)
 {
-    if (!esp_cursor_present(cursor))
+    if (!is_present(cursor, field))
         return;
     out->is_set = true;
-    out->value = esp_cursor_double(cursor);
-    bool has_low = esp_cursor_present(cursor);
-    double low = has_low ? esp_cursor_double(cursor) : NAN;
-    bool has_high = esp_cursor_present(cursor);
-    double high = has_high ? esp_cursor_double(cursor) : NAN;
+    out->value = esp_take_double(cursor, field);
+    bool has_low = is_present(cursor, field);
+    double low = has_low ? esp_take_double(cursor, field) : NAN;
+    bool has_high = is_present(cursor, field);
+    double high = has_high ? esp_take_double(cursor, field) : NAN;
     out->has_interval = has_low || has_high;
     if (out->has_interval) {
         out->low = low;
@@ -308,50 +314,50 @@ static void read_figure(struct esp_cursor *cursor, struct esp_drift_figure *out)
 static int32_t read_record(struct esp_cursor *cursor, struct esp_drift_record *out)
 {
     *out = (struct esp_drift_record){.age = ESP_DRIFT_NO_AGE, .snapshot = ESP_DRIFT_NO_SNAPSHOT};
-    int32_t version = esp_cursor_int(cursor);
-    out->run = esp_cursor_bytes(cursor);
-    out->model = esp_cursor_bytes(cursor);
-    out->setup = esp_cursor_bytes(cursor);
-    out->kind = (enum esp_drift_kind)esp_cursor_index(cursor, ESP_N_DRIFT_KINDS);
-    out->window_start_us = esp_cursor_long(cursor);
-    out->window_end_us = esp_cursor_long(cursor);
-    out->task = (enum esp_drift_task)esp_cursor_index(cursor, ESP_N_DRIFT_TASKS);
-    if (esp_cursor_present(cursor)) {
-        int32_t age = esp_cursor_int(cursor);
+    int32_t version = esp_take_int(cursor, "version");
+    out->run = esp_take_bytes(cursor, SIZE_MAX, "run");
+    out->model = esp_take_bytes(cursor, SIZE_MAX, "model");
+    out->setup = esp_take_bytes(cursor, SIZE_MAX, "setup");
+    out->kind = (enum esp_drift_kind)esp_take_branch(cursor, ESP_N_DRIFT_KINDS, "kind");
+    out->window_start_us = esp_take_long(cursor, "window_start");
+    out->window_end_us = esp_take_long(cursor, "window_end");
+    out->task = (enum esp_drift_task)esp_take_branch(cursor, ESP_N_DRIFT_TASKS, "task");
+    if (is_present(cursor, "age")) {
+        int32_t age = esp_take_int(cursor, "age");
         out->age = age == ESP_DRIFT_NO_AGE ? INT32_MIN : age;
     }
-    if (esp_cursor_present(cursor)) {
-        int64_t snapshot = esp_cursor_long(cursor);
+    if (is_present(cursor, "snapshot")) {
+        int64_t snapshot = esp_take_long(cursor, "snapshot");
         out->snapshot = snapshot;
         if (snapshot == ESP_DRIFT_NO_SNAPSHOT)
             out->age = INT32_MIN;
     }
-    out->examples = esp_cursor_long(cursor);
-    out->positives = esp_cursor_long(cursor);
-    out->clusters = esp_cursor_long(cursor);
-    out->share = esp_cursor_double(cursor);
+    out->examples = esp_take_long(cursor, "examples");
+    out->positives = esp_take_long(cursor, "positives");
+    out->clusters = esp_take_long(cursor, "clusters");
+    out->share = esp_take_double(cursor, "share");
     for (size_t i = 0; i < N_SUMS; i++)
-        *(double *)(void *)((char *)&out->sums + sum_fields[i]) = esp_cursor_double(cursor);
-    read_paired(cursor, &out->paired);
-    read_paired(cursor, &out->production);
+        *(double *)(void *)((char *)&out->sums + sum_fields[i]) = esp_take_double(cursor, "sums");
+    read_paired(cursor, &out->paired, "paired");
+    read_paired(cursor, &out->production, "production");
     for (size_t i = 0; i < N_FIGURES; i++)
-        read_figure(cursor, (void *)((char *)out + figure_fields[i].offset));
+        read_figure(cursor, (void *)((char *)out + figure_fields[i].offset), figure_fields[i].name);
     return version;
 }
 
 enum esp_status esp_decode_drift(struct esp_bytes bytes, struct esp_drift_record *out,
                                  struct esp_error *err)
 {
-    struct esp_cursor cursor = esp_cursor_of(bytes), head = cursor;
-    int32_t version = esp_cursor_int(&head);
-    if (!esp_cursor_failed(&head) && version != ESP_DRIFT_VERSION)
+    struct esp_cursor cursor = esp_cursor(bytes), head = cursor;
+    int32_t version = esp_take_int(&head, "version");
+    if (head.fault == NULL && version != ESP_DRIFT_VERSION)
         return esp_fail(err, ESP_ESCHEMA,
                         "a drift record of version %" PRId32 "; this program "
                         "knows version %d",
                         version, ESP_DRIFT_VERSION);
     struct esp_drift_record record;
     read_record(&cursor, &record);
-    if (esp_cursor_failed(&cursor))
+    if (cursor.fault != NULL)
         return esp_fail(err, ESP_EDECODE, "%zu bytes that do not match the drift record's schema",
                         bytes.size);
     if (cursor.at != cursor.end)
@@ -402,11 +408,11 @@ static enum esp_status open_container(void *context, const char *json, size_t si
 static ptrdiff_t skip_record(const void *schema, struct esp_bytes bytes)
 {
     (void)schema;
-    struct esp_cursor cursor = esp_cursor_of(bytes);
+    struct esp_cursor cursor = esp_cursor(bytes);
     const uint8_t *begin = cursor.at;
     struct esp_drift_record record;
     read_record(&cursor, &record);
-    return esp_cursor_failed(&cursor) ? -1 : cursor.at - begin;
+    return cursor.fault != NULL ? -1 : cursor.at - begin;
 }
 
 enum esp_status esp_drift_reader_init(struct esp_drift_reader *reader, struct esp_error *err)
