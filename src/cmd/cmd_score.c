@@ -238,6 +238,7 @@ static enum esp_status build(struct score *score, struct esp_error *err)
     };
     score_models_init(&score->models);
     score->has_models = true;
+    esp_log_set_stop(score->inputs.log, is_stopping, &score->run);
     if (score->inputs.registry != NULL)
         registry_set_end(score->inputs.registry, is_stopping, &score->run, 0);
     outputs_init(&score->outputs, &score->config, score->inputs.log,

@@ -33,13 +33,16 @@ static void publish(struct score_loop *loop)
     pthread_mutex_unlock(&loop->run->lock);
 }
 
-/* Positions are saved once all that was written before them is safe. */
+/* Positions are saved once all that was written before them is safe. After a flush that failed they
+ * never are: a log tells once of what it gave up, and the next flush knows nothing of it. */
 static enum esp_status flush_and_save(struct score_loop *loop, struct esp_error *err)
 {
     enum esp_status status = esp_log_flush(loop->writer, flush_patience_us, err);
     enum esp_status dead = outputs_flush(loop->outputs, err);
     status = status != ESP_OK ? status : dead;
-    return status == ESP_OK ? score_positions_save(&loop->positions, err) : status;
+    loop->has_lost |= status != ESP_OK;
+    return status == ESP_OK && !loop->has_lost ? score_positions_save(&loop->positions, err)
+                                               : status;
 }
 
 static enum esp_status now_and_then(struct score_loop *loop, struct esp_error *err)

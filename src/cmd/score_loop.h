@@ -66,6 +66,7 @@ struct score_loop {
     int64_t published_us, saved_us;
     int64_t looked_us;   /* when partitions were last counted */
     bool called_off;     /* the run stopped while the last batch waited for a schema */
+    bool has_lost;       /* a flush has failed: positions are saved no more */
     uint64_t saved_read; /* status.read when positions were last saved */
 
     struct score_status shown; /* under the run's lock */

@@ -55,6 +55,8 @@ enum esp_status score_watch_init(struct score_watch *watch, const struct score_w
     /* A client of its own: what it waits for never holds up the impressions. */
     if (status == ESP_OK && is_topic(watch))
         status = inputs_open_log(run->config, report_log_event, NULL, &watch->log, err);
+    if (status == ESP_OK && watch->log != NULL)
+        esp_log_set_stop(watch->log, is_stopping, watch);
     return status;
 }
 

@@ -127,3 +127,21 @@ simulate() { # [option...]
     score_tool scores e.ini >got
     same_records want got
 }
+
+# A linger without end stands for a broker that takes nothing: the producer's queue is full at once.
+@test "a stop gives up the scores that no broker takes, and they are scored again" {
+    simulate
+    learn one.safetensors 7 >want
+    follow -o kafka.queue.buffering.max.messages=100 -o kafka.linger.ms=900000 \
+        -o kafka.message.timeout.ms=1000000 --snapshot one.safetensors
+    wait_for log 'msg="snapshot in use"'
+    kill -TERM "$pid"
+    code=0
+    wait "$pid" || code=$?
+    pid=
+    [ "$code" -eq 75 ]
+    output=$(cat log)
+    mentions "were not acknowledged in time: the run was stopped while no broker took them"
+    espalier score --config e.ini --snapshot one.safetensors --summary s.json
+    [ "$(jq .read s.json)" = 3000 ]
+}
