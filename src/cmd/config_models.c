@@ -43,13 +43,6 @@ static struct esp_optimizer_config optimizer_of(const struct optimizer_options *
     };
 }
 
-static bool is_plain_name(const char *name)
-{
-    size_t n = strlen(name);
-    return n > 0 && n < ESP_MODEL_SIZE && name[0] != '.' &&
-           strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") == n;
-}
-
 static enum esp_status load_model(struct config_loader *loader, const char *section,
                                   struct esp_error *err)
 {
@@ -65,7 +58,7 @@ static enum esp_status load_model(struct config_loader *loader, const char *sect
             config_problem(loader, section, NULL,
                            "another model is named %s; give each its own name", from.name);
     }
-    if (!is_plain_name(from.name))
+    if (!esp_is_model_name(from.name))
         config_problem(
             loader, section, NULL,
             "a model's name becomes part of file names and keys; write at most 63 letters, "

@@ -51,6 +51,10 @@ struct esp_manifest {
     json_t *root;
 };
 
+/* Up to ESP_MODEL_SIZE - 1 letters, digits, '.', '_' and '-', of which no '.' is first: it becomes
+ * part of file names and keys. NULL is none. */
+bool esp_is_model_name(const char *name);
+
 /* The text, to be free()d; its length depends on everything but the checksum. Errors: ESP_ENOMEM,
  * ESP_EINVAL (a name that is no UTF-8). */
 enum esp_status esp_manifest_write(const struct esp_manifest *manifest, char **out,

@@ -39,12 +39,11 @@ static bool read_hex(const json_t *value, uint64_t *out)
     return true;
 }
 
-/* Letters, digits, '.', '_' and '-': it becomes part of file names and keys. */
-static bool is_plain_name(const char *text)
+bool esp_is_model_name(const char *name)
 {
-    size_t n = text == NULL ? 0 : strlen(text);
-    return n > 0 && n < ESP_MODEL_SIZE && text[0] != '.' &&
-           strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == n;
+    size_t n = name == NULL ? 0 : strlen(name);
+    return n > 0 && n < ESP_MODEL_SIZE && name[0] != '.' &&
+           strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == n;
 }
 
 static bool read_setup(const json_t *value, enum esp_setup_id *out)
@@ -84,7 +83,7 @@ static enum esp_status read_plain(struct esp_manifest *out, struct esp_error *er
     if (!read_hex(json_object_get(root, "run"), &run))
         return bad("run", err);
     memcpy(out->run, json_string_value(json_object_get(root, "run")), ESP_RUN_SIZE);
-    if (!is_plain_name(model))
+    if (!esp_is_model_name(model))
         return bad("model", err);
     memcpy(out->model, model, strlen(model) + 1);
     if (!read_setup(json_object_get(root, "setup"), &out->setup))
