@@ -15,6 +15,7 @@
 #include "cmd/stop.h"
 #include "core/hash.h"
 #include "core/logger.h"
+#include "snapshot/place_file.h"
 
 static const int64_t retry_every_us = ESP_SECOND;
 static const int64_t say_every_us = ESP_MINUTE;
@@ -300,6 +301,12 @@ enum esp_status publishing_start(struct publishing *publishing, struct run *run,
     return ESP_OK;
 }
 
+/* A copy where the file system has no links. */
+static enum esp_status give_second_name(const char *path, const char *second, struct esp_error *err)
+{
+    return link(path, second) == 0 ? ESP_OK : esp_place_file(path, second, false, err);
+}
+
 enum esp_status publishing_take(void *context, size_t model, int64_t number, const char *path,
                                 struct esp_error *err)
 {
@@ -307,9 +314,8 @@ enum esp_status publishing_take(void *context, size_t model, int64_t number, con
     struct publication *publication = new_publication(publishing->run, model, number, path);
     if (publication == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory");
-    if (link(path, publication->path) != 0 && errno != EEXIST) {
-        enum esp_status status =
-            esp_fail(err, ESP_EIO, "%s: cannot be linked: %s", publication->path, strerror(errno));
+    enum esp_status status = give_second_name(path, publication->path, err);
+    if (status != ESP_OK) {
         free_publication(publication);
         return status;
     }

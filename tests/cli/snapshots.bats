@@ -235,7 +235,17 @@ same_snapshots() {
     simulate one 1
     mkdir -p espalier-state/snapshots
     local left=espalier-state/snapshots/main-0123456789abcdef-000000000007.safetensors
-    touch "$left" "$left.publish" "$left.tmp" espalier-state/snapshots/mine.safetensors
+    touch "$left" "$left.publish" "$left.tmp" "${left/main/.main}.publish.tmp" \
+        espalier-state/snapshots/mine.safetensors
     train one kept
-    [ "$(ls espalier-state/snapshots)" = mine.safetensors ]
+    [ "$(ls -A espalier-state/snapshots)" = mine.safetensors ]
+}
+
+@test "a file system without links takes copies, and publishes the same" {
+    simulate one 1
+    train one linked
+    mv one/espalier.snapshots published
+    NO_LINKS=yes train one copied
+    same_snapshots published one/espalier.snapshots
+    [ -z "$(ls espalier-state/snapshots)" ]
 }
