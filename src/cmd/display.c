@@ -151,6 +151,35 @@ static void write_counters(const struct view *view, FILE *out)
     }
 }
 
+/* Snapshots of all models, and what drift has written. */
+static void write_outputs(const struct display *display, FILE *out)
+{
+    struct run *run = display->run;
+    uint64_t n_taken = 0, n_lost = 0;
+    int64_t newest_us = ESP_TIME_NONE;
+    if (run->config->options.snapshot_every_us == 0)
+        return;
+    pthread_mutex_lock(&run->lock);
+    for (size_t i = 0; i < run->config->n_models; i++) {
+        const struct snapshot_status *snapshots = &run->learn.snapshots[i];
+        n_taken += snapshots->n_taken;
+        n_lost += snapshots->n_refused + snapshots->n_given_up;
+        if (snapshots->n_taken > 0 && snapshots->newest_us > newest_us)
+            newest_us = snapshots->newest_us;
+    }
+    uint64_t n_records = run->learn.drift_records;
+    pthread_mutex_unlock(&run->lock);
+    char text[FIGURE_TEXT_SIZE];
+    fprintf(out, "snapshots: %s taken", figure_exact(n_taken, text));
+    if (n_taken > 0)
+        fprintf(out, ", the newest of %s", watermark_text(newest_us, text));
+    if (n_lost > 0)
+        fprintf(out, ", %s not published", figure_exact(n_lost, text));
+    if (run->config->has_drift)
+        fprintf(out, "; drift: %s records", figure_exact(n_records, text));
+    fputc('\n', out);
+}
+
 void display_write(struct display *display, FILE *out)
 {
     struct view view = take_view(display->run);
@@ -158,6 +187,7 @@ void display_write(struct display *display, FILE *out)
     write_flow(display, &view, out);
     write_models(display, out);
     write_counters(&view, out);
+    write_outputs(display, out);
 }
 
 /* ---- elsewhere ------------------------------------------------------------------------------- */

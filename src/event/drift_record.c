@@ -375,10 +375,11 @@ const char *esp_drift_key(const struct esp_drift_record *record, char text[ESP_D
     char age[16] = "-";
     if (record->age != ESP_DRIFT_NO_AGE)
         snprintf(age, sizeof age, "%" PRId32, record->age);
-    snprintf(text, ESP_DRIFT_KEY_SIZE, "%.*s/%.*s/%s/%" PRId64 "/%s/%s", (int)record->run.size,
-             (const char *)record->run.data, (int)record->model.size,
+    snprintf(text, ESP_DRIFT_KEY_SIZE, "%.*s/%.*s/%s/%" PRId64 "-%" PRId64 "/%s/%s",
+             (int)record->run.size, (const char *)record->run.data, (int)record->model.size,
              (const char *)record->model.data, esp_drift_kind_name(record->kind),
-             record->window_start_us, esp_drift_task_name(record->task), age);
+             record->window_start_us, record->window_end_us, esp_drift_task_name(record->task),
+             age);
     return text;
 }
 

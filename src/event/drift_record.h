@@ -97,8 +97,8 @@ enum esp_status esp_decode_drift(struct esp_bytes bytes, struct esp_drift_record
                                  struct esp_error *err);
 
 /*
- * Writes the record's key, RUN/MODEL/KIND/WINDOW/TASK/AGE with the window's start in us and "-" for
- * no age: equal for two records if and only if the later one takes the earlier one's place.
+ * Writes the record's key, RUN/MODEL/KIND/START-END/TASK/AGE with the window's ends in us and "-"
+ * for no age: equal for two records if and only if the later one takes the earlier one's place.
  * Returns text.
  */
 const char *esp_drift_key(const struct esp_drift_record *record, char text[ESP_DRIFT_KEY_SIZE]);

@@ -10,8 +10,9 @@
  * In a folder a snapshot is a file MODEL-RUN-NUMBER.safetensors that appears by a rename.
  *
  * A publisher is used from one thread at a time. It may be killed, and started again with the same
- * files, at any moment. Two publishers of one model at once do no harm as long as their files are
- * the same, which is what `run` promises.
+ * files, at any moment. Two publishers of one model at once write the same files, which is what
+ * `run` promises, but one that is ahead may tombstone chunks that the other is still writing: that
+ * snapshot is then refused by followers, who keep the one before until the next.
  */
 #ifndef ESP_SNAPSHOT_PUBLISHER_H
 #define ESP_SNAPSHOT_PUBLISHER_H

@@ -261,7 +261,7 @@ END
         hand_made
         hand_made | sed 's/^/model=gone /; s/$/ version=2/'
         echo "start=2026-01-05T00:00:00Z age=0 examples=0 model=taken"
-        echo "tombstone 0123456789abcdef/taken/holdout/1767571200000000/click/0"
+        echo "tombstone 0123456789abcdef/taken/holdout/1767571200000000-1767574800000000/click/0"
     ) | drift-records "kafka:$ESPALIER_TEST_BROKER" "$topic"
     printf '[kafka]\nbootstrap.servers = %s\n[drift]\ntopic = %s\n[features]\ncategorical = a\n' \
         "$ESPALIER_TEST_BROKER" "$topic" >e.ini

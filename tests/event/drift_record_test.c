@@ -510,12 +510,14 @@ static void test_key(void)
 {
     char key[ESP_DRIFT_KEY_SIZE];
     struct esp_drift_record record = plain();
-    g_assert_cmpstr(esp_drift_key(&record, key), ==,
-                    "0123456789abcdef/main/holdout/1767571200000000/install_given_click/24");
+    g_assert_cmpstr(
+        esp_drift_key(&record, key), ==,
+        "0123456789abcdef/main/holdout/1767571200000000-1767574800000000/install_given_click/24");
     record.kind = ESP_DRIFT_PROGRESSIVE;
     record.age = ESP_DRIFT_NO_AGE;
     g_assert_cmpstr(esp_drift_key(&record, key), ==,
-                    "0123456789abcdef/main/progressive/1767571200000000/install_given_click/-");
+                    "0123456789abcdef/main/progressive/1767571200000000-1767574800000000/"
+                    "install_given_click/-");
 }
 
 static void test_framing(void)
