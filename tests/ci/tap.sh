@@ -1,5 +1,5 @@
 # tap.sh - sourced by the scripts here: check NAME COMMAND... prints one line of TAP, and what the
-# command said if it failed; finish prints the plan.
+# command said if it failed; skip NAME WHY says what was not checked; finish prints the plan.
 # shellcheck shell=bash
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
@@ -16,6 +16,11 @@ check() {
         echo "not ok $n_checks - $name"
         tail -n 80 <<<"$said" | sed 's/^/# /'
     fi
+}
+
+skip() {
+    n_checks=$((n_checks + 1))
+    echo "ok $n_checks - $1 # SKIP $2"
 }
 
 finish() {

@@ -208,7 +208,10 @@ static void write_snapshot(const struct learning_test *test, const struct config
     /* Another list of features, or another set-up, is another run. */
     snprintf(manifest.run, sizeof manifest.run, "%016" PRIx64,
              esp_mix64(hash_of_list(config) ^ (uint64_t)model->setup));
-    must(esp_snapshot_write(path, &manifest, &parameters, ESP_DTYPE_F32, NULL, &err), &err);
+    bool half = config->options.snapshot_rows == 1;
+    must(esp_snapshot_write(path, &manifest, &parameters, half ? ESP_DTYPE_BF16 : ESP_DTYPE_F32,
+                            NULL, &err),
+         &err);
 }
 
 static int run_learn(struct config *config, struct inputs *inputs, const char *path,
