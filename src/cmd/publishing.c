@@ -204,13 +204,13 @@ static void forget(struct publication *publication)
 static bool gather(struct publishing *publishing)
 {
     run_waits(publishing->run, RUN_PUBLISHING);
-    struct publication *next = publishing->n_waiting == 0
-                                   ? esp_queue_pop(publishing->queue)
-                                   : esp_queue_pop_within(publishing->queue, 0);
-    while (next != NULL) {
+    while (publishing->n_waiting < MOST_GATHERED) {
+        struct publication *next = publishing->n_waiting == 0
+                                       ? esp_queue_pop(publishing->queue)
+                                       : esp_queue_pop_within(publishing->queue, 0);
+        if (next == NULL)
+            break;
         publishing->waiting[publishing->n_waiting++] = next;
-        next = publishing->n_waiting < MOST_GATHERED ? esp_queue_pop_within(publishing->queue, 0)
-                                                     : NULL;
     }
     return publishing->n_waiting > 0;
 }
@@ -243,16 +243,27 @@ static void drop_outdated(struct publishing *publishing)
     publishing->n_waiting = n_kept;
 }
 
+/* The oldest that waits, no longer waiting; NULL: none does. */
+static struct publication *take_oldest(struct publishing *publishing)
+{
+    if (publishing->n_waiting == 0)
+        return NULL;
+    struct publication *oldest = publishing->waiting[0];
+    publishing->n_waiting--;
+    memmove(publishing->waiting, publishing->waiting + 1,
+            publishing->n_waiting * sizeof *publishing->waiting);
+    return oldest;
+}
+
 static void *publishing_main(void *context)
 {
     struct publishing *publishing = context;
     while (gather(publishing)) {
         run_beat(publishing->run, RUN_PUBLISHING);
         drop_outdated(publishing);
-        struct publication *oldest = publishing->waiting[0];
-        publishing->n_waiting--;
-        memmove(publishing->waiting, publishing->waiting + 1,
-                publishing->n_waiting * sizeof *publishing->waiting);
+        struct publication *oldest = take_oldest(publishing);
+        if (oldest == NULL)
+            continue;
         publish_one(publishing, oldest);
         forget(oldest);
     }
