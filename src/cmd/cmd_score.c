@@ -10,7 +10,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "cmd/command.h"
+#include "cmd/long_run.h"
 #include "cmd/score_display.h"
 #include "cmd/score_pages.h"
 #include "cmd/stop.h"
@@ -21,25 +21,19 @@ enum { READ_BATCH = 2048, PEEK_RECORDS = 64 };
 static const int64_t broker_patience_us = 10 * ESP_SECOND;
 
 struct score_arguments {
-    struct common_arguments common;
-    const char *summary_path, *snapshot_path;
-    struct esp_setting_list models; /* of --model; items are argv's */
+    struct run_arguments run;
+    const char *snapshot_path;      /* NULL: the topic */
+    struct esp_setting_list models; /* of --model; owned items array */
     size_t model_capacity;
-    bool follow;
-    long read_batch;
 };
 
-enum { KEY_SUMMARY = 1000, KEY_READ_BATCH, KEY_MODEL };
+enum { KEY_MODEL = 2000 };
 
 static const struct argp_option score_options[] = {
-    {"follow", 'f', NULL, 0, "Go on when the end of the input is reached, until a signal comes", 0},
     {"snapshot", 's', "FILE|FOLDER", 0,
      "Take snapshots from a file or a folder instead of the snapshot topic", 0},
     {"model", KEY_MODEL, "NAME", 0,
      "Score with this model, in place of [score] models; may be given several times", 0},
-    {"summary", KEY_SUMMARY, "FILE", 0, "Write every counter and a hash of all scores as JSON", 0},
-    {"read-batch", KEY_READ_BATCH, "N", OPTION_HIDDEN, "Records a read (the result is the same)",
-     0},
     {0},
 };
 
@@ -58,33 +52,19 @@ static error_t parse_score(int key, char *text, struct argp_state *state)
     struct score_arguments *arguments = state->input;
     switch (key) {
     case ARGP_KEY_INIT:
-        state->child_inputs[0] = &arguments->common;
-        return 0;
-    case 'f':
-        arguments->follow = true;
+        state->child_inputs[0] = &arguments->run;
         return 0;
     case 's':
         arguments->snapshot_path = text;
         return 0;
     case KEY_MODEL:
         return add_model(arguments, text);
-    case KEY_SUMMARY:
-        arguments->summary_path = text;
-        return 0;
-    case KEY_READ_BATCH:
-        arguments->read_batch = strtol(text, NULL, 10);
-        if (arguments->read_batch < 1 || arguments->read_batch > 65536)
-            argp_error(state, "--read-batch %s: write a number from 1 to 65536", text);
-        return 0;
-    case ARGP_KEY_ARG:
-        argp_error(state, "\"%s\" is no option; the configuration is given with --config", text);
-        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
 
-static const struct argp_child score_children[] = {{&common_argp, 0, NULL, 0}, {0}};
+static const struct argp_child score_children[] = {{&run_argp, 0, NULL, 0}, {0}};
 static const struct argp score_argp = {
     .options = score_options,
     .parser = parse_score,
@@ -128,30 +108,16 @@ static void score_release(struct score *score)
 
 /* ---- building -------------------------------------------------------------------------------- */
 
-/* What a run writes only at its end must not fail only there. */
-static enum esp_status check_writable(const struct score *score, struct esp_error *err)
-{
-    const char *path = score->arguments->summary_path;
-    FILE *file = path == NULL ? NULL : fopen(path, "a");
-    if (path != NULL && file == NULL)
-        return esp_fail(err, ESP_ECONFIG,
-                        "--summary %s: cannot be written: %s; name a file in a folder that can",
-                        path, strerror(errno));
-    if (file != NULL)
-        fclose(file);
-    return ESP_OK;
-}
-
 static enum esp_status load(struct score *score, struct esp_error *err)
 {
     const struct score_arguments *arguments = score->arguments;
-    enum esp_status status = load_configuration(&score->config, &arguments->common, err);
+    enum esp_status status = load_configuration(&score->config, &arguments->run.common, err);
     if (status != ESP_OK)
         return status;
     score->config.is_scoring = true;
     if (arguments->models.n_items > 0)
         score->config.options.score_models = arguments->models;
-    status = check_writable(score, err);
+    status = run_check_summary(&arguments->run, err);
     if (status == ESP_OK)
         status = run_init(&score->run, &score->config, err);
     if (status == ESP_OK) {
@@ -169,19 +135,14 @@ static enum esp_status new_pool(struct score *score, struct esp_error *err)
     return n > 1 ? esp_pool_new(n > 256 ? 256 : (size_t)n, &score->pool, err) : ESP_OK;
 }
 
-static bool is_stopping(void *context)
-{
-    struct run *run = context;
-    return atomic_load(&run->stop) || stop_asked();
-}
-
 /* Topics, schemas, readers, the output: what can be wrong is said before anything is scored. */
-static enum esp_status open_all(struct score *score, struct esp_error *err)
+static enum esp_status open_all(void *context, struct esp_error *err)
 {
+    struct score *score = context;
     const struct score_arguments *arguments = score->arguments;
     struct score_loop_config loop = {
-        .follow = arguments->follow,
-        .read_batch = arguments->read_batch > 0 ? (size_t)arguments->read_batch : READ_BATCH,
+        .follow = arguments->run.follow,
+        .read_batch = arguments->run.read_batch,
         .models = &score->config.options.score_models,
         .source = score_watch_place(&score->watch),
     };
@@ -196,25 +157,12 @@ static enum esp_status open_all(struct score *score, struct esp_error *err)
     return status;
 }
 
-/* A broker that is away when the run starts is waited for, as one that goes away later is. */
-static enum esp_status open_when_there(struct score *score, struct esp_error *err)
-{
-    for (;;) {
-        struct esp_error why = {0};
-        enum esp_status status = open_all(score, &why);
-        if (status == ESP_OK)
-            return ESP_OK;
-        if (status != ESP_EBROKER || stop_asked())
-            return esp_fail(err, status, "%s", why.text);
-    }
-}
-
 /* One that follows may wait for what is not there yet. */
 static enum esp_status check_snapshot_path(const struct score_arguments *arguments,
                                            struct esp_error *err)
 {
     const char *path = arguments->snapshot_path;
-    if (path == NULL || arguments->follow || access(path, F_OK) == 0)
+    if (path == NULL || arguments->run.follow || access(path, F_OK) == 0)
         return ESP_OK;
     return esp_fail(err, ESP_ECONFIG, "--snapshot %s: %s; name a snapshot or a folder of them",
                     path, strerror(errno));
@@ -233,19 +181,19 @@ static enum esp_status build(struct score *score, struct esp_error *err)
         return status;
     struct score_watch_config watch = {
         .path = score->arguments->snapshot_path,
-        .follow = score->arguments->follow,
+        .follow = score->arguments->run.follow,
         .n_workers = esp_pool_size(score->pool),
     };
     score_models_init(&score->models);
     score->has_models = true;
-    esp_log_set_stop(score->inputs.log, is_stopping, &score->run);
+    esp_log_set_stop(score->inputs.log, run_wants_end, &score->run);
     if (score->inputs.registry != NULL)
-        registry_set_end(score->inputs.registry, is_stopping, &score->run, 0);
+        registry_set_end(score->inputs.registry, run_wants_end, &score->run, 0);
     outputs_init(&score->outputs, &score->config, score->inputs.log,
                  score->inputs.kinds[ESP_IMPRESSION].decoder);
     status = score_watch_init(&score->watch, &watch, &score->run, &score->models, err);
     if (status == ESP_OK)
-        status = open_when_there(score, err);
+        status = run_when_broker_is_there(open_all, score, err);
     return status == ESP_OK
                ? score_pages_start(&score->pages, &score->loop, &score->watch, &score->models, err)
                : status;
@@ -262,6 +210,11 @@ static void *score_main(void *context)
     return NULL;
 }
 
+static void refresh(void *display)
+{
+    score_display_refresh(display);
+}
+
 static void run_threads(struct score *score, struct score_display *display)
 {
     struct run *run = &score->run;
@@ -276,15 +229,7 @@ static void run_threads(struct score *score, struct score_display *display)
         run_fail(run, &(struct esp_error){ESP_ENOMEM, "cannot start a thread"});
         run_thread_ended(run);
     }
-    bool said = false;
-    while (!run_wait(run, 50 * ESP_MS)) {
-        if (stop_asked() && !said) {
-            said = true;
-            esp_log(ESP_INFO, "stopping: the batch under way is finished", NULL);
-            atomic_store(&run->stop, true);
-        }
-        score_display_refresh(display);
-    }
+    run_until_ended(run, refresh, display);
     if (is_scoring)
         pthread_join(scoring, NULL);
     pthread_join(watching, NULL);
@@ -303,14 +248,14 @@ static int score_run(struct score *score)
     struct esp_error err = score->run.failure;
     if (fflush(stdout) != 0)
         esp_fail(&err, ESP_EIO, "standard output cannot be written: %s", strerror(errno));
-    if (score->arguments->summary_path != NULL)
-        score_summary_write(score->arguments->summary_path, &display, &err);
+    if (score->arguments->run.summary_path != NULL)
+        score_summary_write(score->arguments->run.summary_path, &display, &err);
     return exit_with(&err);
 }
 
 int cmd_score(int argc, char **argv)
 {
-    struct score_arguments arguments = {0};
+    struct score_arguments arguments = {.run.read_batch = READ_BATCH};
     argp_err_exit_status = EX_USAGE;
     if (argp_parse(&score_argp, argc, argv, 0, NULL, &arguments) != 0)
         return EX_USAGE;
@@ -324,6 +269,6 @@ int cmd_score(int argc, char **argv)
     score_release(score);
     free(score);
     free(arguments.models.items);
-    common_arguments_release(&arguments.common);
+    common_arguments_release(&arguments.run.common);
     return code;
 }

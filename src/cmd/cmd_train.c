@@ -15,6 +15,7 @@
 #include "cmd/display.h"
 #include "cmd/ingest.h"
 #include "cmd/learning.h"
+#include "cmd/long_run.h"
 #include "cmd/publishing.h"
 #include "cmd/stop.h"
 #include "cmd/summary.h"
@@ -30,52 +31,17 @@ enum {
 static const size_t most_batch_bytes = (size_t)1 << 30;
 static const int64_t broker_patience_us = 10 * ESP_SECOND;
 
-struct train_arguments {
-    struct common_arguments common;
-    const char *summary_path;
-    bool follow;
-    long read_batch;
-};
-
-enum { KEY_SUMMARY = 1000, KEY_READ_BATCH };
-
-static const struct argp_option train_options[] = {
-    {"follow", 'f', NULL, 0, "Go on when the end of the input is reached, until a signal comes", 0},
-    {"summary", KEY_SUMMARY, "FILE", 0, "Write every counter, metric and weight hash as JSON", 0},
-    {"read-batch", KEY_READ_BATCH, "N", OPTION_HIDDEN, "Records a read (the result is the same)",
-     0},
-    {0},
-};
-
 static error_t parse_train(int key, char *text, struct argp_state *state)
 {
-    struct train_arguments *arguments = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &arguments->common;
-        return 0;
-    case 'f':
-        arguments->follow = true;
-        return 0;
-    case KEY_SUMMARY:
-        arguments->summary_path = text;
-        return 0;
-    case KEY_READ_BATCH:
-        arguments->read_batch = strtol(text, NULL, 10);
-        if (arguments->read_batch < 1 || arguments->read_batch > 65536)
-            argp_error(state, "--read-batch %s: write a number from 1 to 65536", text);
-        return 0;
-    case ARGP_KEY_ARG:
-        argp_error(state, "\"%s\" is no option; the configuration is given with --config", text);
-        return 0;
-    default:
+    (void)text;
+    if (key != ARGP_KEY_INIT)
         return ARGP_ERR_UNKNOWN;
-    }
+    state->child_inputs[0] = state->input;
+    return 0;
 }
 
-static const struct argp_child train_children[] = {{&common_argp, 0, NULL, 0}, {0}};
+static const struct argp_child train_children[] = {{&run_argp, 0, NULL, 0}, {0}};
 static const struct argp train_argp = {
-    .options = train_options,
     .parser = parse_train,
     .doc = "Joins impressions, clicks and installs into examples and lets every model of the "
            "configuration learn from them.\v"
@@ -86,7 +52,7 @@ static const struct argp train_argp = {
 
 /* All that a run owns, in the order in which it is built. { 0 } can be released. */
 struct train {
-    const struct train_arguments *arguments;
+    const struct run_arguments *arguments;
     struct config config;
     struct inputs inputs;
     struct run run;
@@ -116,35 +82,15 @@ static void train_release(struct train *train)
     config_release(&train->config);
 }
 
-/* From any thread that reads or writes. */
-static bool wants_end(void *context)
+static enum esp_status find_topics(void *context, struct esp_error *err)
 {
-    const struct train *train = context;
-    return stop_asked() || atomic_load(&train->run.stop);
-}
-
-/* A broker that is away when the run starts is waited for, as one that goes away later is. */
-static enum esp_status wait_for_broker(struct train *train,
-                                       enum esp_status (*ask)(struct train *, struct esp_error *),
-                                       struct esp_error *err)
-{
-    for (;;) {
-        struct esp_error why = {0};
-        enum esp_status status = ask(train, &why);
-        if (status == ESP_OK)
-            return ESP_OK;
-        if (status != ESP_EBROKER || stop_asked())
-            return esp_fail(err, status, "%s", why.text);
-    }
-}
-
-static enum esp_status find_topics(struct train *train, struct esp_error *err)
-{
+    struct train *train = context;
     return inputs_find_topics(&train->inputs, broker_patience_us, err);
 }
 
-static enum esp_status open_readers(struct train *train, struct esp_error *err)
+static enum esp_status open_readers(void *context, struct esp_error *err)
 {
+    struct train *train = context;
     inputs_close_readers(&train->inputs); /* of an attempt that got half way */
     return inputs_open_readers(&train->inputs, train->arguments->follow, err);
 }
@@ -152,18 +98,19 @@ static enum esp_status open_readers(struct train *train, struct esp_error *err)
 /* What can be wrong with schemas and topics is said before anything is learned. */
 static enum esp_status look_at_inputs(struct train *train, struct esp_error *err)
 {
-    enum esp_status status = wait_for_broker(train, find_topics, err);
+    enum esp_status status = run_when_broker_is_there(find_topics, train, err);
     for (int kind = 0; status == ESP_OK && kind < ESP_N_EVENT_KINDS; kind++) {
         struct input_peek peek;
         if (train->inputs.kinds[kind].n_partitions > 0 && train->config.options.files_root != NULL)
             status = inputs_peek(&train->inputs, (enum esp_event_kind)kind, PEEK_RECORDS, true,
                                  &peek, err);
     }
-    return status == ESP_OK ? wait_for_broker(train, open_readers, err) : status;
+    return status == ESP_OK ? run_when_broker_is_there(open_readers, train, err) : status;
 }
 
-static enum esp_status check_outputs(struct train *train, struct esp_error *err)
+static enum esp_status check_outputs(void *context, struct esp_error *err)
 {
+    const struct train *train = context;
     if (train->config.options.files_root != NULL)
         return ESP_OK; /* folders are made as records come */
     struct output_topic topics[N_OUTPUT_TOPICS];
@@ -204,15 +151,7 @@ static enum esp_status check_writable(const struct train *train, struct esp_erro
                                                   train->config.options.fault_folder, false, err);
     if (status != ESP_OK)
         return status;
-    const char *path = train->arguments->summary_path;
-    FILE *file = path == NULL ? NULL : fopen(path, "a");
-    if (path != NULL && file == NULL)
-        return esp_fail(err, ESP_ECONFIG,
-                        "--summary %s: cannot be written: %s; name a file in a folder that can",
-                        path, strerror(errno));
-    if (file != NULL)
-        fclose(file);
-    return ESP_OK;
+    return run_check_summary(train->arguments, err);
 }
 
 static enum esp_status train_build(struct train *train, struct esp_error *err)
@@ -230,9 +169,9 @@ static enum esp_status train_build(struct train *train, struct esp_error *err)
         status = new_queues(train, err);
     if (status != ESP_OK)
         return status;
-    esp_log_set_stop(train->inputs.log, wants_end, train);
+    esp_log_set_stop(train->inputs.log, run_wants_end, &train->run);
     if (train->inputs.registry != NULL)
-        registry_set_end(train->inputs.registry, wants_end, train, 0);
+        registry_set_end(train->inputs.registry, run_wants_end, &train->run, 0);
     const struct esp_decoder *impressions = train->inputs.kinds[ESP_IMPRESSION].decoder;
     outputs_init(&train->ingest_outputs, &train->config, train->inputs.log, impressions);
     outputs_init(&train->learning_outputs, &train->config, train->inputs.log, impressions);
@@ -241,7 +180,7 @@ static enum esp_status train_build(struct train *train, struct esp_error *err)
     if (status == ESP_OK)
         status = look_at_inputs(train, err);
     if (status == ESP_OK)
-        status = wait_for_broker(train, check_outputs, err);
+        status = run_when_broker_is_there(check_outputs, train, err);
     if (status == ESP_OK)
         status = publishing_start(&train->publishing, &train->run, &train->learning.snapshots, err);
     if (status != ESP_OK)
@@ -249,8 +188,7 @@ static enum esp_status train_build(struct train *train, struct esp_error *err)
     struct ingest_config ingest = {
         .follow = train->arguments->follow,
         .whole = learning_needs_whole(&train->learning),
-        .read_batch =
-            train->arguments->read_batch > 0 ? (size_t)train->arguments->read_batch : READ_BATCH,
+        .read_batch = train->arguments->read_batch,
     };
     return ingest_init(&train->ingest, &ingest, &train->run, &train->inputs, &train->ingest_outputs,
                        train->full, train->empty, err);
@@ -272,6 +210,11 @@ static void say_start(const struct train *train)
             "OPENBLAS_CORETYPE", pinned, NULL);
 }
 
+static void refresh(void *display)
+{
+    display_refresh(display);
+}
+
 static void run_threads(struct train *train, struct display *display)
 {
     struct run *run = &train->run;
@@ -287,15 +230,7 @@ static void run_threads(struct train *train, struct display *display)
         esp_queue_close(train->full);
         run_thread_ended(run);
     }
-    bool said = false;
-    while (!run_wait(run, 50 * ESP_MS)) {
-        if (stop_asked() && !said) {
-            said = true;
-            esp_log(ESP_INFO, "stopping: the batch under way is finished", NULL);
-            atomic_store(&run->stop, true);
-        }
-        display_refresh(display);
-    }
+    run_until_ended(run, refresh, display);
     if (ingesting)
         pthread_join(ingest, NULL);
     pthread_join(learning, NULL);
@@ -321,7 +256,7 @@ static int train_run(struct train *train)
 
 int cmd_train(int argc, char **argv)
 {
-    struct train_arguments arguments = {0};
+    struct run_arguments arguments = {.read_batch = READ_BATCH};
     argp_err_exit_status = EX_USAGE;
     if (argp_parse(&train_argp, argc, argv, 0, NULL, &arguments) != 0)
         return EX_USAGE;
