@@ -2,13 +2,17 @@
 #include "cmd/stop.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 
-static volatile sig_atomic_t asked;
+/* Set by a handler, read by every thread that waits for a broker: a lock-free atomic may be used by
+ * both (C11, 7.14.1.1). */
+static atomic_int asked;
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "a signal handler may touch lock-free atomics alone");
 
 static void note(int signal_number)
 {
     (void)signal_number;
-    asked = 1;
+    atomic_store(&asked, 1);
 }
 
 void stop_install(void)
@@ -23,5 +27,5 @@ void stop_install(void)
 
 bool stop_asked(void)
 {
-    return asked != 0;
+    return atomic_load(&asked) != 0;
 }

@@ -7,7 +7,7 @@
 /* Installs the handlers. Before any thread is started. */
 void stop_install(void);
 
-/* A signal has come. */
+/* A signal has come. From any thread. */
 bool stop_asked(void);
 
 #endif
