@@ -86,7 +86,7 @@ enum esp_status score_positions_load(struct score_positions *positions, const st
         return esp_fail(err, ESP_ENOMEM, "out of memory for %zu positions", n);
     for (size_t i = 0; i < n; i++)
         positions->next[i] = -1;
-    if (mkdir(options->state_folder, 0777) != 0 && errno != EEXIST)
+    if (mkdir(options->state_folder, 0750) != 0 && errno != EEXIST)
         return esp_fail(err, ESP_EIO, "[state] folder = %s: cannot be made: %s",
                         options->state_folder, strerror(errno));
     if (access(positions->path, F_OK) != 0)

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "cmd/figures.h"
 #include "cmd/run.h"
