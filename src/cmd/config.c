@@ -330,3 +330,12 @@ void config_release(struct config *config)
     esp_ini_release(&config->ini);
     *config = (struct config){0};
 }
+
+void config_settle(struct config *config, bool follow)
+{
+    const struct options *options = &config->options;
+    config->has_checkpoints = options->checkpoints == CHECKPOINTS_ON ||
+                              (options->checkpoints == CHECKPOINTS_AUTO && follow);
+    config->closes_at_end = options->at_end == AT_END_CLOSE ||
+                            (options->at_end == AT_END_AUTO && !config->has_checkpoints);
+}

@@ -42,6 +42,10 @@ struct config {
     struct esp_ladder ladder;
     size_t cluster_value, production_value[ESP_N_TASKS]; /* among the paths; SIZE_MAX: none */
     bool is_scoring; /* set by `espalier score`: impressions alone are read */
+
+    /* Set by config_settle(). */
+    bool has_checkpoints;
+    bool closes_at_end; /* time ends when every input has */
 };
 
 /*
@@ -57,6 +61,9 @@ enum esp_status config_load(struct config *config, const char *path, char *const
 
 /* { 0 } and half-loaded ones are fine. */
 void config_release(struct config *config);
+
+/* What depends on whether the run of `espalier train` follows its input. */
+void config_settle(struct config *config, bool follow);
 
 /*
  * Writes where a key stands: "FILE:LINE: [section] key = value", without the line for -o;

@@ -49,7 +49,7 @@ static enum esp_status new_joiner(struct ingest *ingest, struct esp_error *err)
         .skew_us = options->skew_us,
         .idle_after_us = options->idle_after_us,
         .follow = ingest->config.follow,
-        .close_at_end = options->at_end == AT_END_CLOSE,
+        .close_at_end = ingest->run->config->closes_at_end,
     };
     for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
         joiner.grace_us[kind] = options->inputs[kind].grace_us;
@@ -113,12 +113,10 @@ static void publish_positions(struct ingest *ingest, size_t n_partitions)
     for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
         const struct input *input = &ingest->inputs->kinds[kind];
         for (size_t p = 0; p < input->n_partitions; p++) {
-            struct esp_log_reader_stats stats;
-            esp_log_reader_stats(input->readers[p], &stats);
             positions->items[positions->n++] = (struct esp_input_offset){
                 .topic = esp_bytes_of(ingest->run->config->options.inputs[kind].topic),
                 .partition = (int32_t)p,
-                .offset = stats.next_offset,
+                .offset = input->next[p],
             };
         }
     }
@@ -136,13 +134,10 @@ static void publish(struct ingest *ingest)
         status->n_partitions[kind] = input->n_partitions;
         n_read += status->counters[kind].read;
         n_partitions += input->n_partitions;
-        for (size_t p = 0; p < input->n_partitions; p++) {
-            struct esp_log_reader_stats stats;
-            esp_log_reader_stats(input->readers[p], &stats);
-            status->bytes += stats.bytes;
-            status->damaged_files += stats.damaged_files;
-            status->skipped_bytes += stats.skipped_bytes;
-        }
+        struct input_read read = inputs_read(input);
+        status->bytes += read.bytes;
+        status->damaged_files += read.damaged_files;
+        status->skipped_bytes += read.skipped_bytes;
     }
     esp_joiner_usage(ingest->joiner, &status->usage);
     status->watermark_us = esp_joiner_watermark(ingest->joiner);
@@ -334,6 +329,14 @@ static enum esp_status decode(struct ingest *ingest, enum esp_event_kind kind, s
     return status == ESP_OK || ingest->called_off ? ESP_OK : esp_fail(err, status, "%s", why.text);
 }
 
+/* Everything that its reader gave so far is in the join. */
+static void note_taken(struct input *input, uint32_t partition)
+{
+    struct esp_log_reader_stats stats;
+    esp_log_reader_stats(input->readers[partition], &stats);
+    input->next[partition] = stats.next_offset;
+}
+
 static enum esp_status read_once(struct ingest *ingest, enum esp_event_kind kind,
                                  uint32_t partition, int64_t wait_us, size_t *out_n,
                                  struct esp_error *err)
@@ -357,6 +360,7 @@ static enum esp_status read_once(struct ingest *ingest, enum esp_event_kind kind
         if (status != ESP_OK)
             return status;
     }
+    note_taken(input, partition);
     status =
         esp_intake_note(ingest->intake, kind, partition, *out_n, position, run_clock_us(), err);
     return status == ESP_OK && position == ESP_LOG_ENDED ? write_turned_away(ingest, err) : status;
@@ -398,7 +402,7 @@ static enum esp_status finish(struct ingest *ingest, struct esp_error *err)
         uint64_t least = counters.dead == counters.read ? 1 : DEAD_SHARE_AT_END;
         status = judge_dead_share(ingest, (enum esp_event_kind)kind, least, err);
     }
-    bool closes = ended && ingest->run->config->options.at_end == AT_END_CLOSE;
+    bool closes = ended && ingest->run->config->closes_at_end;
     if (status == ESP_OK && closes) {
         status = esp_joiner_close(ingest->joiner, err);
         if (status == ESP_OK)

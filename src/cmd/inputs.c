@@ -241,6 +241,19 @@ static enum esp_status missing_topic(const struct config *config, int kind, stru
                     config->options.files_root, topic, mend);
 }
 
+/* Partitions from n_before on are new: nothing of them was taken. */
+static enum esp_status grow_positions(struct input *input, size_t n_before, size_t n_now,
+                                      struct esp_error *err)
+{
+    int64_t *next = realloc(input->next, n_now * sizeof *next);
+    if (next == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu partitions", n_now);
+    input->next = next;
+    for (size_t p = n_before; p < n_now; p++)
+        next[p] = ESP_OFFSET_EARLIEST;
+    return ESP_OK;
+}
+
 enum esp_status inputs_find_topics(struct inputs *inputs, int64_t timeout_us, struct esp_error *err)
 {
     const struct config *config = inputs->config;
@@ -253,19 +266,58 @@ enum esp_status inputs_find_topics(struct inputs *inputs, int64_t timeout_us, st
             esp_log_partitions(inputs->log, topic, timeout_us, &input->n_partitions, err);
         if (status != ESP_OK)
             return status;
-        if (input->n_partitions > 0)
-            continue;
-        return missing_topic(config, kind, err);
+        if (input->n_partitions == 0)
+            return missing_topic(config, kind, err);
+        status = grow_positions(input, 0, input->n_partitions, err);
+        if (status != ESP_OK)
+            return status;
     }
     return ESP_OK;
 }
 
-static enum esp_status open_reader(struct inputs *inputs, int kind, size_t partition, bool follow,
-                                   struct esp_log_reader **out, struct esp_error *err)
+void inputs_archive(struct esp_archive *archive, struct inputs *inputs)
+{
+    esp_archive_mark(archive, "inputs", 1);
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        struct input *input = &inputs->kinds[kind];
+        struct input_read read = inputs_read(input);
+        size_t n = input->n_partitions;
+        esp_archive_count(archive, &n, sizeof *input->next);
+        if (n > input->n_partitions)
+            esp_archive_fail(archive, ESP_ECONFIG,
+                             "topic %s has %zu partitions, and had %zu when the state was saved: "
+                             "it was made anew; give the run another [state] folder",
+                             topic_of(input), input->n_partitions, n);
+        else if (n > 0)
+            esp_archive_bytes(archive, input->next, n * sizeof *input->next);
+        esp_archive_u64(archive, &read.bytes);
+        esp_archive_u64(archive, &read.damaged_files);
+        esp_archive_u64(archive, &read.skipped_bytes);
+        if (esp_archive_reads(archive))
+            input->before = read;
+    }
+}
+
+struct input_read inputs_read(const struct input *input)
+{
+    struct input_read read = input->before;
+    for (size_t p = 0; input->readers != NULL && p < input->n_partitions; p++) {
+        struct esp_log_reader_stats stats;
+        esp_log_reader_stats(input->readers[p], &stats);
+        read.bytes += stats.bytes;
+        read.damaged_files += stats.damaged_files;
+        read.skipped_bytes += stats.skipped_bytes;
+    }
+    return read;
+}
+
+static enum esp_status open_reader(struct inputs *inputs, int kind, size_t partition,
+                                   int64_t offset, bool follow, struct esp_log_reader **out,
+                                   struct esp_error *err)
 {
     struct input *input = &inputs->kinds[kind];
     return esp_log_reader_new(inputs->log, inputs->config->options.inputs[kind].topic, partition,
-                              ESP_OFFSET_EARLIEST, follow, &input->framer, out, err);
+                              offset, follow, &input->framer, out, err);
 }
 
 enum esp_status inputs_open_readers(struct inputs *inputs, bool follow, struct esp_error *err)
@@ -278,7 +330,8 @@ enum esp_status inputs_open_readers(struct inputs *inputs, bool follow, struct e
         if (input->readers == NULL)
             return esp_fail(err, ESP_ENOMEM, "out of memory");
         for (size_t p = 0; p < input->n_partitions; p++) {
-            enum esp_status status = open_reader(inputs, kind, p, follow, &input->readers[p], err);
+            enum esp_status status =
+                open_reader(inputs, kind, p, input->next[p], follow, &input->readers[p], err);
             if (status != ESP_OK)
                 return status;
         }
@@ -303,8 +356,10 @@ enum esp_status inputs_open_new_partitions(struct inputs *inputs, enum esp_event
     if (readers == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for %zu partitions", n_now);
     input->readers = readers;
+    status = grow_positions(input, n_before, n_now, err);
     for (; status == ESP_OK && n_opened < n_now; n_opened += status == ESP_OK)
-        status = open_reader(inputs, kind, n_opened, true, &readers[n_opened], err);
+        status =
+            open_reader(inputs, kind, n_opened, ESP_OFFSET_EARLIEST, true, &readers[n_opened], err);
     if (status != ESP_OK) {
         while (n_opened > n_before)
             esp_log_reader_free(readers[--n_opened]);
@@ -405,7 +460,8 @@ static enum esp_status peek_partition(struct inputs *inputs, int kind, size_t pa
                                       struct esp_error *err)
 {
     struct esp_log_reader *reader = NULL;
-    enum esp_status status = open_reader(inputs, kind, partition, false, &reader, err);
+    enum esp_status status =
+        open_reader(inputs, kind, partition, ESP_OFFSET_EARLIEST, false, &reader, err);
     if (status != ESP_OK)
         return status;
     struct esp_record records[PEEK_BATCH];
@@ -446,8 +502,10 @@ void inputs_release(struct inputs *inputs)
 {
     inputs_close_readers(inputs);
     esp_log_free(inputs->log);
-    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
         esp_decoder_free(inputs->kinds[kind].decoder);
+        free(inputs->kinds[kind].next);
+    }
     registry_free(inputs->registry);
     *inputs = (struct inputs){0};
 }

@@ -8,10 +8,16 @@
 
 #include "cmd/config.h"
 #include "cmd/registry.h"
+#include "core/archive.h"
 #include "event/event.h"
 #include "log/log.h"
 
 struct inputs;
+
+/* What was read of an input. */
+struct input_read {
+    uint64_t bytes, damaged_files, skipped_bytes;
+};
 
 struct input {
     struct inputs *inputs; /* that it is one of */
@@ -19,9 +25,12 @@ struct input {
     struct esp_log_framer framer;    /* the decoder's, with refusals noted below */
     size_t n_partitions;             /* 0: the input is not read */
     struct esp_log_reader **readers; /* (n_partitions) */
+    int64_t *next;                   /* (n_partitions) what the run takes next; before that all is
+                                        taken */
     struct esp_error refusal;        /* the first container or registered schema that does not fit
                                         the topic, and why */
     size_t n_told;                   /* of the decoder's writers: the user knows of these */
+    struct input_read before;        /* by runs before this one, since the state began */
 };
 
 struct inputs {
@@ -54,8 +63,17 @@ enum esp_status inputs_find_topics(struct inputs *inputs, int64_t timeout_us,
                                    struct esp_error *err);
 
 /*
- * Opens a reader for every partition, at the first record that the log has.
- * Errors: as esp_log_reader_new().
+ * Where the run is in every input, into a checkpoint and back: after the topics were found, before
+ * readers are opened. Partitions that a topic has gained are read from their first record.
+ */
+void inputs_archive(struct esp_archive *archive, struct inputs *inputs);
+
+/* Everything that was read of an input, by the runs before too. */
+struct input_read inputs_read(const struct input *input);
+
+/*
+ * Opens a reader for every partition, at what the run takes next: the first record that the log has
+ * where it has taken none. Errors: as esp_log_reader_new().
  */
 enum esp_status inputs_open_readers(struct inputs *inputs, bool follow, struct esp_error *err);
 void inputs_close_readers(struct inputs *inputs);

@@ -132,6 +132,25 @@ const struct esp_setting option_table[] = {
         "scoring "
         "came. Made when it is first needed. It serves one `espalier train` and one `espalier "
         "score` at a time."),
+    CHOICE("state", "checkpoints", FIELD(checkpoints), "auto", "auto|on|off",
+           "Whether training writes checkpoints, and goes on from the newest when it starts: "
+           "`auto` with --follow."),
+    RANGE("state", "every", SPAN, FIELD(state_every_us), "1m", 1e3, 86400e6,
+          "The longest that training goes on without a checkpoint, while events come: what a kill "
+          "makes it do again."),
+    RANGE("state", "event_every", SPAN, FIELD(state_event_every_us), "0", 0, 90.0 * 86400e6,
+          "Checkpoints also where the watermark has passed a multiple of this much event time; 0: "
+          "none for that. One that is still being written is never overtaken."),
+    RANGE("state", "keep", INT, FIELD(state_keep), "3", 1, 1000,
+          "How many checkpoints are kept: the newest is gone on from, an older one where that is "
+          "damaged."),
+    CHOICE("state", "lost", FIELD(state_lost), "rewind", "rewind|restart",
+           "When there is no checkpoint, but the snapshot topic has snapshots of this run: "
+           "`rewind` goes on from the newest of them and reads again what the join needs; "
+           "`restart` begins with the first record."),
+    CHOICE("state", "gap", FIELD(state_gap), "stop", "stop|continue",
+           "When records that come next are no longer in the log: `stop` ends with a line that "
+           "tells the gap, `continue` goes on behind it and counts it."),
 
     RANGE(
         "join", "click_window", SPAN, FIELD(click_window_us), "1h", 0, 90.0 * 86400e6,
@@ -163,9 +182,10 @@ const struct esp_setting option_table[] = {
           "Where records carry no timestamp (files): an event more than this beyond its partition "
           "is held until two more agree with it, else it is a dead letter."),
 
-    CHOICE("input", "at_end", FIELD(at_end), "close", "hold|close",
+    CHOICE("input", "at_end", FIELD(at_end), "auto", "hold|close|auto",
            "When every input has ended: `close` ends time, so that all labels are final and "
-           "learned; `hold` leaves what is not mature pending."),
+           "learned; `hold` leaves what is not mature pending, for a later run to go on from; "
+           "`auto` holds where there are checkpoints, and closes elsewhere."),
     RANGE("input", "look_for_partitions", SPAN, FIELD(look_every_us), "30s", 1e5, 86400e6,
           "With --follow: how often the log is asked for partitions that were added. They are read "
           "from their first record."),

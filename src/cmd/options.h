@@ -47,7 +47,10 @@ struct model_options {
     } dense, sparse;
 };
 
-enum { AT_END_HOLD, AT_END_CLOSE };
+enum { AT_END_HOLD, AT_END_CLOSE, AT_END_AUTO };
+enum { CHECKPOINTS_AUTO, CHECKPOINTS_ON, CHECKPOINTS_OFF };
+enum { LOST_REWIND, LOST_RESTART };
+enum { GAP_STOP, GAP_CONTINUE };
 enum { SCORE_FROM_EARLIEST, SCORE_FROM_LATEST };
 
 struct options {
@@ -59,7 +62,11 @@ struct options {
         int64_t timeout_us, retries, forget_us;
     } registry;
     const char *state_folder;
-    const char *files_root; /* NULL: Kafka */
+    int checkpoints; /* CHECKPOINTS_* */
+    int64_t state_every_us, state_event_every_us;
+    int64_t state_keep;
+    int state_lost, state_gap; /* LOST_*, GAP_* */
+    const char *files_root;    /* NULL: Kafka */
     int files_codec;
     struct input_options inputs[ESP_N_EVENT_KINDS];
 

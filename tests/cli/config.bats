@@ -54,7 +54,7 @@ problem_of() { # SECTION LINE
 
 @test "a word that is no choice is told the choices" {
     problem_of input "at_end = stop"
-    says_line "bad.ini:6: [input] at_end = stop: not a choice; write hold or close"
+    says_line "bad.ini:6: [input] at_end = stop: not a choice; write hold, close or auto"
 }
 
 @test "a switch is on or off" {

@@ -1,0 +1,35 @@
+/*
+ * train.h - all that a run of `espalier train` owns, built in order and released in reverse.
+ */
+#ifndef ESP_CMD_TRAIN_H
+#define ESP_CMD_TRAIN_H
+
+#include "cmd/ingest.h"
+#include "cmd/learning.h"
+#include "cmd/long_run.h"
+#include "cmd/publishing.h"
+#include "cmd/train_pages.h"
+
+enum { TRAIN_BATCHES = 8 /* of examples between the threads */ };
+
+/* { 0 } can be released. */
+struct train {
+    const struct run_arguments *arguments;
+    struct config config;
+    struct inputs inputs;
+    struct run run;
+    struct train_pages pages;
+    struct esp_queue *full, *empty;
+    struct esp_example_batch batches[TRAIN_BATCHES];
+    struct outputs ingest_outputs, learning_outputs; /* one a thread */
+    struct learning learning;
+    struct publishing publishing;
+    struct ingest ingest;
+};
+
+/* Reads the configuration, opens the input, makes the stages. Errors: what each of these may say.
+ */
+enum esp_status train_build(struct train *train, struct esp_error *err);
+void train_release(struct train *train);
+
+#endif
