@@ -86,6 +86,13 @@ enum { CONFIG_RUN_SIZE = ESP_RUN_SIZE };
 enum esp_status config_run(const struct config *config, size_t i, char out[CONFIG_RUN_SIZE],
                            struct esp_error *err);
 
+/*
+ * Appends every option that a checkpoint depends on, a line each, and a NUL: those of the runs of
+ * all models, and what is measured and written. Errors: ESP_ENOMEM, ESP_ELIMIT.
+ */
+enum esp_status config_state(const struct config *config, struct esp_buf *text,
+                             struct esp_error *err);
+
 /* The decoder of one input. feature_paths go to the impressions' alone. */
 struct esp_decoder_config config_decoder(const struct config *config, enum esp_event_kind kind);
 
