@@ -88,6 +88,8 @@ static int train_run(struct train *train)
     display_init(&display, &train->run, train->arguments->follow);
     run_threads(train, &display);
     publishing_end(&train->publishing);
+    if (train->run.failure.status == ESP_OK)
+        checkpoints_last(&train->checkpoints, &train->run.failure);
     display_end(&display);
     display_write(&display, stdout);
     struct esp_error err = train->run.failure;

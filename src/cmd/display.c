@@ -180,6 +180,25 @@ static void write_outputs(const struct display *display, FILE *out)
     fputc('\n', out);
 }
 
+static void write_checkpoints(const struct display *display, FILE *out)
+{
+    struct run *run = display->run;
+    if (!run->config->has_checkpoints)
+        return;
+    pthread_mutex_lock(&run->lock);
+    struct checkpoint_status checkpoints = run->checkpoints;
+    pthread_mutex_unlock(&run->lock);
+    char text[FIGURE_TEXT_SIZE];
+    fprintf(out, "checkpoints: %s written", figure_exact(checkpoints.n_written, text));
+    if (checkpoints.n_written > 0) {
+        int64_t age_us = run_wall_us() - checkpoints.written_us;
+        fprintf(out, ", number %" PRIu64 " %s ago", checkpoints.number, figure_span(age_us, text));
+    }
+    if (checkpoints.n_failed > 0)
+        fprintf(out, ", %s failed", figure_exact(checkpoints.n_failed, text));
+    fputc('\n', out);
+}
+
 void display_write(struct display *display, FILE *out)
 {
     struct view view = take_view(display->run);
@@ -188,6 +207,7 @@ void display_write(struct display *display, FILE *out)
     write_models(display, out);
     write_counters(&view, out);
     write_outputs(display, out);
+    write_checkpoints(display, out);
 }
 
 /* ---- elsewhere ------------------------------------------------------------------------------- */

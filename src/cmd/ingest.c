@@ -96,6 +96,18 @@ void ingest_release(struct ingest *ingest)
     *ingest = (struct ingest){0};
 }
 
+void ingest_archive(struct esp_archive *archive, struct ingest *ingest)
+{
+    struct ingest_status *status = &ingest->status;
+    esp_archive_mark(archive, "ingest", 1);
+    for (size_t stage = 0; stage < sizeof status->labels / sizeof status->labels[0]; stage++)
+        esp_archive_u64(archive, &status->labels[stage]);
+    esp_archive_u64(archive, &status->kept);
+    esp_archive_u64(archive, &status->sampled_out);
+    esp_archive_u64(archive, &status->holdout);
+    esp_archive_bool(archive, &status->is_over);
+}
+
 /* ---- what others see ------------------------------------------------------------------------- */
 
 /* Notes where every reader is. Call with the run's lock held. Out of memory, they stay as they
@@ -366,6 +378,45 @@ static enum esp_status read_once(struct ingest *ingest, enum esp_event_kind kind
     return status == ESP_OK && position == ESP_LOG_ENDED ? write_turned_away(ingest, err) : status;
 }
 
+/* ---- checkpoints ----------------------------------------------------------------------------- */
+
+static uint64_t n_read(const struct ingest *ingest)
+{
+    uint64_t n = 0;
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        struct esp_join_counters counters;
+        esp_joiner_counters(ingest->joiner, (enum esp_event_kind)kind, &counters);
+        n += counters.read;
+    }
+    return n;
+}
+
+/* Everything that was read is in the join or handed over; the learning thread has learned what it
+ * got. False: that has ended. */
+static bool stand_still(struct ingest *ingest)
+{
+    if (!hand_over(ingest))
+        return false;
+    run_waits(ingest->run, RUN_INGEST);
+    bool stands = barrier_close(&ingest->run->barrier, ingest->full);
+    run_beat(ingest->run, RUN_INGEST);
+    return stands;
+}
+
+static void checkpoint_now_and_then(struct ingest *ingest, int64_t now_us)
+{
+    if (ingest->checkpoints == NULL)
+        return;
+    int64_t watermark_us = esp_joiner_watermark(ingest->joiner);
+    checkpoints_tick(ingest->checkpoints, now_us);
+    if (!checkpoints_due(ingest->checkpoints, now_us, watermark_us, n_read(ingest)) ||
+        !stand_still(ingest))
+        return;
+    publish(ingest);
+    checkpoints_begin(ingest->checkpoints, now_us, watermark_us, n_read(ingest));
+    barrier_open(&ingest->run->barrier);
+}
+
 static enum esp_status read_all(struct ingest *ingest, struct esp_error *err)
 {
     ingest->looked_us = run_clock_us();
@@ -375,6 +426,7 @@ static enum esp_status read_all(struct ingest *ingest, struct esp_error *err)
         int64_t wait_us = 0, now_us = run_clock_us();
         pulse_beat(&ingest->run->pulses[RUN_INGEST], now_us);
         publish_now_and_then(ingest, now_us);
+        checkpoint_now_and_then(ingest, now_us);
         enum esp_status status = look_for_partitions(ingest, now_us, err);
         if (status != ESP_OK)
             return status;
@@ -420,12 +472,17 @@ void *ingest_main(void *context)
 {
     struct ingest *ingest = context;
     struct esp_error err = {0};
-    enum esp_status status = read_all(ingest, &err);
-    if (status == ESP_OK)
-        status = finish(ingest, &err);
+    enum esp_status status = ESP_OK;
+    if (!ingest->status.is_over) {
+        status = read_all(ingest, &err);
+        if (status == ESP_OK)
+            status = finish(ingest, &err);
+    }
     /* Also when the run failed: the dead letters that made it fail are what the user wants to see.
      */
     struct esp_error lost = {0};
+    if (ingest->checkpoints != NULL)
+        checkpoints_leave(ingest->checkpoints);
     outputs_flush(ingest->outputs, &lost);
     if (!ingest->called_off)
         commit_all(ingest);

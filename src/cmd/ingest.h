@@ -4,9 +4,11 @@
 #ifndef ESP_CMD_INGEST_H
 #define ESP_CMD_INGEST_H
 
+#include "cmd/checkpoints.h"
 #include "cmd/inputs.h"
 #include "cmd/outputs.h"
 #include "cmd/run.h"
+#include "core/archive.h"
 #include "core/queue.h"
 #include "join/intake.h"
 #include "sample/example.h"
@@ -21,8 +23,9 @@ struct ingest {
     struct ingest_config config;
     struct run *run; /* borrowed, as the next four are */
     struct inputs *inputs;
-    struct outputs *outputs;        /* of events turned away */
-    struct esp_queue *full, *empty; /* of struct esp_example_batch */
+    struct outputs *outputs;         /* of events turned away */
+    struct esp_queue *full, *empty;  /* of struct esp_example_batch */
+    struct checkpoints *checkpoints; /* set before it starts; NULL: none */
 
     struct esp_sampler_config sampler;
     struct esp_joiner *joiner;
@@ -44,6 +47,9 @@ enum esp_status ingest_init(struct ingest *ingest, const struct ingest_config *c
                             struct run *run, struct inputs *inputs, struct outputs *outputs,
                             struct esp_queue *full, struct esp_queue *empty, struct esp_error *err);
 void ingest_release(struct ingest *ingest);
+
+/* Joiner, intake and what was counted, into a checkpoint and back. At a standstill. */
+void ingest_archive(struct esp_archive *archive, struct ingest *ingest);
 
 /* The thread: runs until the input ends, the run stops or something fails; then closes `full`. */
 void *ingest_main(void *ingest);

@@ -86,6 +86,14 @@ bool learning_needs_whole(const struct learning *learning)
     return false;
 }
 
+void learning_archive(struct esp_archive *archive, struct learning *learning)
+{
+    esp_archive_mark(archive, "learning", 1);
+    esp_archive_u64(archive, &learning->status.examples);
+    esp_archive_u64(archive, &learning->status.examples_written);
+    esp_archive_bool(archive, &learning->is_over);
+}
+
 /* ---- the loop -------------------------------------------------------------------------------- */
 
 static void publish(struct learning *learning)
@@ -208,12 +216,18 @@ static enum esp_status learn(struct learning *learning, const struct esp_example
 /* The next batch, or NULL at the end. In a lull what was learned last is published. */
 static struct esp_example_batch *next_batch(struct learning *learning)
 {
+    struct barrier *barrier = &learning->run->barrier;
     run_waits(learning->run, RUN_LEARNING);
-    struct esp_example_batch *batch = esp_queue_pop_within(learning->full, publish_every_us);
-    if (batch == NULL) {
-        publish(learning);
-        batch = esp_queue_pop(learning->full);
-    }
+    void *batch;
+    do {
+        batch = esp_queue_pop_within(learning->full, publish_every_us);
+        if (batch == NULL) {
+            publish(learning);
+            batch = esp_queue_pop(learning->full);
+        }
+        if (batch == barrier_mark(barrier))
+            barrier_stand(barrier);
+    } while (batch == barrier_mark(barrier));
     run_beat(learning->run, RUN_LEARNING);
     return batch;
 }
@@ -236,7 +250,10 @@ static enum esp_status learn_all(struct learning *learning, struct esp_error *er
     return ESP_OK;
 }
 
-/* True if every label that there will ever be was learned. */
+/*
+ * True if every label that there will ever be was learned. Where there will be more, a half-full
+ * batch is not closed: a later run goes on filling it, as this one would have.
+ */
 static bool time_has_ended(struct learning *learning)
 {
     struct run *run = learning->run;
@@ -248,8 +265,11 @@ static bool time_has_ended(struct learning *learning)
 
 static enum esp_status finish(struct learning *learning, struct esp_error *err)
 {
-    enum esp_status status = close_batches(learning, err);
-    if (status != ESP_OK || !time_has_ended(learning))
+    if (learning->is_over)
+        return ESP_OK;
+    bool ended = time_has_ended(learning), goes_on = learning->run->config->has_checkpoints;
+    enum esp_status status = ended || !goes_on ? close_batches(learning, err) : ESP_OK;
+    if (status != ESP_OK || !ended)
         return status;
     for (size_t i = 0; i < learning->run->config->n_models; i++)
         esp_learner_end(learning->learners[i]);
@@ -257,7 +277,10 @@ static enum esp_status finish(struct learning *learning, struct esp_error *err)
     if (status == ESP_OK)
         status =
             snapshots_finish(&learning->snapshots, learning->learners, learning->features, err);
-    return status == ESP_OK ? measuring_check(&learning->measuring, err) : status;
+    if (status == ESP_OK)
+        status = measuring_check(&learning->measuring, err);
+    learning->is_over = status == ESP_OK;
+    return status;
 }
 
 void *learning_main(void *context)
@@ -277,6 +300,7 @@ void *learning_main(void *context)
     if (status != ESP_OK || lost.status != ESP_OK)
         esp_queue_close(learning->full); /* whoever waits to hand over must not wait for ever */
     esp_queue_close(learning->empty);
+    barrier_leave(&learning->run->barrier);
     pulse_leave(&learning->run->pulses[RUN_LEARNING]);
     run_thread_ended(learning->run);
     return NULL;

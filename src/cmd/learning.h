@@ -8,6 +8,7 @@
 #include "cmd/outputs.h"
 #include "cmd/run.h"
 #include "cmd/snapshots.h"
+#include "core/archive.h"
 #include "core/pool.h"
 #include "core/queue.h"
 #include "feature/features.h"
@@ -29,6 +30,7 @@ struct learning {
     struct measuring measuring;
     struct learn_status status; /* its models point to run->learn's */
     int64_t published_us;
+    bool is_over; /* time has ended, and all that follows from it is done */
 };
 
 /* Builds features and learners. Errors: ESP_ECONFIG, ESP_EIO, ESP_ENOMEM. learning must not move
@@ -40,6 +42,9 @@ void learning_release(struct learning *learning);
 
 /* True if a model learns at ESP_STAGE_WHOLE. */
 bool learning_needs_whole(const struct learning *learning);
+
+/* What was counted, into a checkpoint and back. At a standstill. */
+void learning_archive(struct esp_archive *archive, struct learning *learning);
 
 /* The thread: runs until `full` is closed and empty, or something fails; then closes `empty`. */
 void *learning_main(void *learning);

@@ -359,6 +359,33 @@ void metrics_drift(struct esp_exposition *x, const struct run_view *view)
               drift->memory_bytes);
 }
 
+static void one_span(struct esp_exposition *x, const char *name, const char *help, int64_t span_us)
+{
+    esp_exposition_family(x, ESP_GAUGE, name, help);
+    esp_exposition_sample(x, (double)span_us / (double)ESP_SECOND, NULL);
+}
+
+void metrics_checkpoints(struct esp_exposition *x, const struct config *config,
+                         const struct checkpoint_status *checkpoints)
+{
+    if (!config->has_checkpoints)
+        return;
+    one_count(x, ESP_COUNTER, "espalier_checkpoints_total", "Checkpoints written.",
+              checkpoints->n_written);
+    one_count(x, ESP_COUNTER, "espalier_checkpoint_failures_total",
+              "Checkpoints that could not be written; training went on.", checkpoints->n_failed);
+    one_count(x, ESP_GAUGE, "espalier_checkpoint_bytes", "Size of the newest.", checkpoints->bytes);
+    one_span(x, "espalier_checkpoint_write_seconds",
+             "From its begin until the newest had its name; training went on meanwhile.",
+             checkpoints->write_us);
+    one_span(x, "espalier_checkpoint_pause_seconds",
+             "How long training stood still for the newest.", checkpoints->pause_us);
+    esp_exposition_family(x, ESP_GAUGE, "espalier_checkpoint_timestamp_seconds",
+                          "When the newest was written, Unix time; absent before the first.");
+    if (checkpoints->n_written > 0)
+        esp_exposition_sample(x, (double)checkpoints->written_us / (double)ESP_SECOND, NULL);
+}
+
 /* ---- the program ----------------------------------------------------------------------------- */
 
 void metrics_health(struct esp_exposition *x, bool is_ready, const struct pulse *pulses,

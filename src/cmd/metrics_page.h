@@ -39,6 +39,10 @@ void metrics_snapshots(struct esp_exposition *x, const struct config *config,
 /* Holdout examples on their way into drift records. */
 void metrics_drift(struct esp_exposition *x, const struct run_view *view);
 
+/* Checkpoints; nothing where there are none. */
+void metrics_checkpoints(struct esp_exposition *x, const struct config *config,
+                         const struct checkpoint_status *checkpoints);
+
 /* Readiness, and how long each thread has not gone round. now_us is monotonic. */
 void metrics_health(struct esp_exposition *x, bool is_ready, const struct pulse *pulses,
                     size_t n_pulses, int64_t now_us);

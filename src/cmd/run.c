@@ -16,6 +16,7 @@ enum esp_status run_init(struct run *run, const struct config *config, struct es
     pulse_init(&run->pulses[RUN_INGEST], "ingest");
     pulse_init(&run->pulses[RUN_LEARNING], "learning");
     pulse_init(&run->pulses[RUN_PUBLISHING], "publishing");
+    barrier_init(&run->barrier);
     pthread_mutex_init(&run->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -40,6 +41,7 @@ void run_release(struct run *run)
     free(run->learn.snapshots);
     pthread_cond_destroy(&run->ended);
     pthread_mutex_destroy(&run->lock);
+    barrier_release(&run->barrier);
     run->config = NULL;
 }
 
@@ -105,6 +107,7 @@ enum esp_status run_look(struct run *run, struct run_view *out, struct esp_error
     out->examples_written = run->learn.examples_written;
     out->drift = run->learn.drift;
     out->drift_records = run->learn.drift_records;
+    out->checkpoints = run->checkpoints;
     memcpy(models, run->learn.models, n_models * sizeof *models);
     memcpy(snapshots, run->learn.snapshots, n_models * sizeof *snapshots);
     out->has_ended = run->ingest.is_ready && run->n_running == 0;

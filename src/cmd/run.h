@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cmd/barrier.h"
 #include "cmd/config.h"
 #include "cmd/pulse.h"
 #include "core/status.h"
@@ -55,6 +56,16 @@ struct snapshot_status {
     uint64_t n_given_up; /* because the run was told to stop */
 };
 
+/* The run's checkpoints. */
+struct checkpoint_status {
+    bool is_writing;
+    uint64_t n_written, n_failed; /* by this process */
+    uint64_t number, bytes;       /* of the newest */
+    int64_t written_us;           /* wall clock; 0: none yet */
+    int64_t watermark_us;         /* W of the newest */
+    int64_t write_us, pause_us;   /* how long it took, how long training stood still for it */
+};
+
 /* What the learning thread, and for publishing its own, last said of itself. */
 struct learn_status {
     struct esp_learner_report *models; /* (config->n_models) */
@@ -78,6 +89,7 @@ struct run {
     const struct config *config;
     atomic_bool stop; /* somebody wants an end: leave at the next batch */
     struct pulse pulses[N_RUN_THREADS];
+    struct barrier barrier; /* where ingest brings learning to a standstill */
 
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t ended; /* n_running became 0 */
@@ -85,6 +97,7 @@ struct run {
     struct ingest_status ingest;
     struct run_positions positions;
     struct learn_status learn;
+    struct checkpoint_status checkpoints;
     struct esp_error failure; /* the first one */
 };
 
@@ -112,6 +125,7 @@ struct run_view {
     struct esp_drift_usage drift;
     uint64_t drift_records;
     uint64_t examples, examples_written;
+    struct checkpoint_status checkpoints;
     bool has_ended; /* all threads have */
 };
 

@@ -194,6 +194,15 @@ static json_t *model_json(const struct esp_learner *learner,
     return model;
 }
 
+static json_t *checkpoints_json(const struct checkpoint_status *checkpoints, bool *ok)
+{
+    json_t *all = json_object();
+    put_count(all, "written", checkpoints->n_written, ok);
+    put_count(all, "failed", checkpoints->n_failed, ok);
+    put_count(all, "number", checkpoints->number, ok);
+    return all;
+}
+
 static json_t *summary_json(const struct run *run, const struct inputs *inputs,
                             const struct learning *learning, bool *ok)
 {
@@ -223,6 +232,8 @@ static json_t *summary_json(const struct run *run, const struct inputs *inputs,
     if (run->config->has_drift)
         put(root, "drift", drift_json(&run->learn, ok), ok);
     put(root, "models", models, ok);
+    if (run->config->has_checkpoints)
+        put(root, "checkpoints", checkpoints_json(&run->checkpoints, ok), ok);
     return root;
 }
 

@@ -1,8 +1,15 @@
 /* train.c - see train.h. */
 #include "cmd/train.h"
 
+#include <cblas.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "cmd/command.h"
+#include "cmd/train_state.h"
 #include "core/logger.h"
+#include "core/version.h"
+#include "model/product.h"
 
 enum { PEEK_RECORDS = 64 };
 static const size_t most_batch_bytes = (size_t)1 << 30;
@@ -12,6 +19,7 @@ void train_release(struct train *train)
 {
     train_pages_stop(&train->pages);
     ingest_release(&train->ingest);
+    checkpoints_release(&train->checkpoints);
     publishing_end(&train->publishing);
     learning_release(&train->learning);
     outputs_release(&train->ingest_outputs);
@@ -22,8 +30,43 @@ void train_release(struct train *train)
     esp_queue_free(train->empty);
     run_release(&train->run);
     inputs_release(&train->inputs);
+    recovery_release(&train->recovery);
+    free(train->state_text);
+    free(train->build);
+    esp_state_folder_close(train->folder);
     config_release(&train->config);
 }
+
+/* ---- what it goes on from -------------------------------------------------------------------- */
+
+/* Of the program and the CPU, what decides the last bits: lines "name = value". */
+static char *build_text(void)
+{
+    char *text = NULL;
+    int n = asprintf(&text, "espalier = %s\nkernels = %s\nOpenBLAS core = %s\n", ESP_BUILD_VERSION,
+                     esp_product_kernels(), openblas_get_corename());
+    return n < 0 ? NULL : text;
+}
+
+static enum esp_status find_state(struct train *train, struct esp_error *err)
+{
+    const struct config *config = &train->config;
+    if (!config->has_checkpoints)
+        return ESP_OK;
+    struct esp_buf text;
+    esp_buf_init(&text, ESP_CHECKPOINT_TEXT_SIZE);
+    enum esp_status status = config_state(config, &text, err);
+    train->state_text = (char *)text.data; /* owned from here on */
+    train->build = build_text();
+    if (status == ESP_OK && train->build == NULL)
+        status = esp_fail(err, ESP_ENOMEM, "out of memory");
+    if (status == ESP_OK)
+        status = esp_state_folder_open(config->options.state_folder, ESP_STATE_LOCK, &train->folder,
+                                       err);
+    return status == ESP_OK ? recovery_choose(&train->recovery, train, err) : status;
+}
+
+/* ---- the inputs ------------------------------------------------------------------------------ */
 
 static enum esp_status find_topics(void *context, struct esp_error *err)
 {
@@ -38,17 +81,20 @@ static enum esp_status open_readers(void *context, struct esp_error *err)
     return inputs_open_readers(&train->inputs, train->arguments->follow, err);
 }
 
-/* What can be wrong with schemas and topics is said before anything is learned. */
+/* What can be wrong with schemas and topics is said before anything is learned. A run that goes on
+ * knows its schemas. */
 static enum esp_status look_at_inputs(struct train *train, struct esp_error *err)
 {
     enum esp_status status = run_when_broker_is_there(find_topics, train, err);
+    if (status == ESP_OK && train->recovery.from != NULL)
+        return train_state_read_inputs(train, train->recovery.from, err);
     for (int kind = 0; status == ESP_OK && kind < ESP_N_EVENT_KINDS; kind++) {
         struct input_peek peek;
         if (train->inputs.kinds[kind].n_partitions > 0 && train->config.options.files_root != NULL)
             status = inputs_peek(&train->inputs, (enum esp_event_kind)kind, PEEK_RECORDS, true,
                                  &peek, err);
     }
-    return status == ESP_OK ? run_when_broker_is_there(open_readers, train, err) : status;
+    return status;
 }
 
 static enum esp_status check_outputs(void *context, struct esp_error *err)
@@ -97,7 +143,8 @@ static enum esp_status check_writable(const struct train *train, struct esp_erro
     return run_check_summary(train->arguments, err);
 }
 
-enum esp_status train_build(struct train *train, struct esp_error *err)
+/* The configuration, the state that is there, the log and what stands between the threads. */
+static enum esp_status open_all(struct train *train, struct esp_error *err)
 {
     enum esp_status status = load_configuration(&train->config, &train->arguments->common, err);
     config_settle(&train->config, train->arguments->follow);
@@ -106,34 +153,80 @@ enum esp_status train_build(struct train *train, struct esp_error *err)
     if (status == ESP_OK)
         status = run_init(&train->run, &train->config, err);
     if (status == ESP_OK)
+        status = find_state(train, err);
+    if (status == ESP_OK)
         status = train_pages_start(&train->pages, &train->run, err);
     if (status == ESP_OK)
         status = inputs_open(&train->inputs, &train->config, report_log_event, NULL, err);
-    if (status == ESP_OK)
-        status = new_queues(train, err);
-    if (status != ESP_OK)
+    return status == ESP_OK ? new_queues(train, err) : status;
+}
+
+static enum esp_status make_ingest(struct train *train, struct esp_error *err)
+{
+    struct ingest_config ingest = {
+        .follow = train->arguments->follow,
+        .whole = learning_needs_whole(&train->learning),
+        .read_batch = train->arguments->read_batch,
+    };
+    enum esp_status status = ingest_init(&train->ingest, &ingest, &train->run, &train->inputs,
+                                         &train->ingest_outputs, train->full, train->empty, err);
+    if (status != ESP_OK || !train->config.has_checkpoints)
         return status;
+    train->ingest.checkpoints = &train->checkpoints;
+    return checkpoints_init(&train->checkpoints, train, train->recovery.next, err);
+}
+
+/* The stages, which nothing has filled yet. */
+static enum esp_status make_stages(struct train *train, struct esp_error *err)
+{
     esp_log_set_stop(train->inputs.log, run_wants_end, &train->run);
     if (train->inputs.registry != NULL)
         registry_set_end(train->inputs.registry, run_wants_end, &train->run, 0);
     const struct esp_decoder *impressions = train->inputs.kinds[ESP_IMPRESSION].decoder;
     outputs_init(&train->ingest_outputs, &train->config, train->inputs.log, impressions);
     outputs_init(&train->learning_outputs, &train->config, train->inputs.log, impressions);
-    status = learning_init(&train->learning, &train->run, &train->learning_outputs, train->full,
-                           train->empty, err);
+    enum esp_status status = learning_init(&train->learning, &train->run, &train->learning_outputs,
+                                           train->full, train->empty, err);
     if (status == ESP_OK)
         status = look_at_inputs(train, err);
     if (status == ESP_OK)
+        status = run_when_broker_is_there(open_readers, train, err);
+    if (status == ESP_OK)
         status = run_when_broker_is_there(check_outputs, train, err);
+    return status == ESP_OK ? make_ingest(train, err) : status;
+}
+
+static enum esp_status build_once(struct train *train, struct esp_error *err)
+{
+    enum esp_status status = open_all(train, err);
+    if (status == ESP_OK)
+        status = make_stages(train, err);
+    if (status == ESP_OK && train->recovery.from != NULL)
+        status = train_state_read(train, train->recovery.from, err);
     if (status == ESP_OK)
         status = publishing_start(&train->publishing, &train->run, &train->learning.snapshots, err);
-    if (status != ESP_OK)
-        return status;
-    struct ingest_config ingest = {
-        .follow = train->arguments->follow,
-        .whole = learning_needs_whole(&train->learning),
-        .read_batch = train->arguments->read_batch,
-    };
-    return ingest_init(&train->ingest, &ingest, &train->run, &train->inputs, &train->ingest_outputs,
-                       train->full, train->empty, err);
+    return status;
+}
+
+enum esp_status train_build(struct train *train, struct esp_error *err)
+{
+    const struct run_arguments *arguments = train->arguments;
+    for (;;) {
+        struct esp_error why = {0};
+        enum esp_status status = build_once(train, &why);
+        if (status == ESP_OK)
+            break;
+        /* A checkpoint whose sums are right and whose content is not: the one before is taken. */
+        if (!recovery_refuse(&train->recovery, train, &why))
+            return esp_fail(err, status, "%s", why.text);
+        train_release(train);
+        *train = (struct train){.arguments = arguments};
+    }
+    recovery_release(&train->recovery);
+    if (train->learning.is_over)
+        esp_log(ESP_INFO,
+                "this run is complete: its time was ended (input.at_end = close); to begin anew, "
+                "give it another [state] folder",
+                NULL);
+    return ESP_OK;
 }

@@ -8,6 +8,7 @@
 #include "cmd/learning.h"
 #include "cmd/long_run.h"
 #include "cmd/publishing.h"
+#include "cmd/recovery.h"
 #include "cmd/train_pages.h"
 
 enum { TRAIN_BATCHES = 8 /* of examples between the threads */ };
@@ -16,6 +17,9 @@ enum { TRAIN_BATCHES = 8 /* of examples between the threads */ };
 struct train {
     const struct run_arguments *arguments;
     struct config config;
+    struct esp_state_folder *folder; /* NULL: nothing is kept there */
+    char *state_text, *build;        /* what the state depends on, and the program that makes it */
+    struct recovery recovery;
     struct inputs inputs;
     struct run run;
     struct train_pages pages;
@@ -25,6 +29,7 @@ struct train {
     struct learning learning;
     struct publishing publishing;
     struct ingest ingest;
+    struct checkpoints checkpoints;
 };
 
 /* Reads the configuration, opens the input, makes the stages. Errors: what each of these may say.

@@ -51,6 +51,7 @@ static enum esp_status render_metrics(void *context, struct esp_buf *out, unsign
     metrics_models(&x, run->config, &view);
     metrics_snapshots(&x, run->config, &view);
     metrics_drift(&x, &view);
+    metrics_checkpoints(&x, run->config, &view.checkpoints);
     metrics_health(&x, state_of(run, &view) == READY, run->pulses, N_RUN_THREADS, run_clock_us());
     struct esp_http *http = atomic_load(&pages->http);
     struct esp_http_stats answers = {0};

@@ -1,0 +1,199 @@
+/* checkpoints.c - see checkpoints.h. */
+#include "cmd/checkpoints.h"
+
+#include <cblas.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/train.h"
+#include "cmd/train_state.h"
+#include "core/logger.h"
+
+static const int64_t say_every_us = ESP_MINUTE;
+/* Of the time that training stands still for checkpoints: at most so much. */
+static const int64_t most_pause_share = 20;
+
+/* ---- set-up ---------------------------------------------------------------------------------- */
+
+enum esp_status checkpoints_init(struct checkpoints *checkpoints, struct train *train,
+                                 uint64_t next, struct esp_error *err)
+{
+    *checkpoints = (struct checkpoints){
+        .train = train,
+        .next = next,
+        .begun_us = run_clock_us(),
+        .begun_watermark_us = ESP_TIME_NONE,
+        .boundary = INT64_MIN,
+    };
+    checkpoints->status.watermark_us = ESP_TIME_NONE;
+    return esp_checkpoint_fork_new(train->folder, &checkpoints->fork, err);
+}
+
+void checkpoints_release(struct checkpoints *checkpoints)
+{
+    esp_checkpoint_fork_free(checkpoints->fork);
+    *checkpoints = (struct checkpoints){0};
+}
+
+static void publish(const struct checkpoints *checkpoints)
+{
+    struct run *run = &checkpoints->train->run;
+    pthread_mutex_lock(&run->lock);
+    run->checkpoints = checkpoints->status;
+    pthread_mutex_unlock(&run->lock);
+}
+
+/* A failure is no reason to stop: the checkpoint before is still good. */
+static void note_failure(struct checkpoints *checkpoints, const struct esp_error *why)
+{
+    int64_t now_us = run_clock_us();
+    checkpoints->status.n_failed++;
+    publish(checkpoints);
+    if (checkpoints->said_us != 0 && now_us - checkpoints->said_us < say_every_us)
+        return;
+    checkpoints->said_us = now_us;
+    esp_log(ESP_WARN,
+            "a checkpoint could not be written; training goes on, and the one before stays", "why",
+            why->text, NULL);
+}
+
+/* ---- when ------------------------------------------------------------------------------------ */
+
+static int64_t boundary_of(const struct checkpoints *checkpoints, int64_t watermark_us)
+{
+    int64_t every_us = checkpoints->train->config.options.state_event_every_us;
+    if (every_us == 0 || watermark_us == ESP_TIME_NONE || watermark_us == ESP_TIME_END)
+        return INT64_MIN;
+    return watermark_us / every_us - (watermark_us % every_us < 0);
+}
+
+bool checkpoints_due(const struct checkpoints *checkpoints, int64_t now_us, int64_t watermark_us,
+                     uint64_t n_read)
+{
+    bool is_same = n_read == checkpoints->n_read && watermark_us == checkpoints->begun_watermark_us;
+    if (checkpoints->fork == NULL || is_same || checkpoints->status.is_writing)
+        return false;
+    int64_t since_us = now_us - checkpoints->begun_us;
+    if (since_us >= checkpoints->train->config.options.state_every_us)
+        return true;
+    return boundary_of(checkpoints, watermark_us) > checkpoints->boundary &&
+           since_us >= most_pause_share * checkpoints->status.pause_us;
+}
+
+/* ---- one ------------------------------------------------------------------------------------- */
+
+static enum esp_status start(struct checkpoints *checkpoints, int64_t watermark_us,
+                             struct esp_error *err)
+{
+    struct train *train = checkpoints->train;
+    enum esp_status status = train_state_settle(train, err);
+    if (status != ESP_OK)
+        return status;
+    const struct esp_checkpoint_head head = {
+        .number = checkpoints->next,
+        .time_us = watermark_us,
+        .created_us = run_wall_us(),
+        .build = train->build,
+        .run = train->state_text,
+    };
+    return esp_checkpoint_fork_start(checkpoints->fork, &head, train_state_write, train, err);
+}
+
+void checkpoints_begin(struct checkpoints *checkpoints, int64_t now_us, int64_t watermark_us,
+                       uint64_t n_read)
+{
+    struct esp_error why = {0};
+    checkpoints->begun_us = now_us;
+    checkpoints->boundary = boundary_of(checkpoints, watermark_us);
+    enum esp_status status = start(checkpoints, watermark_us, &why);
+    checkpoints->status.pause_us = run_clock_us() - now_us;
+    if (status != ESP_OK) {
+        note_failure(checkpoints, &why);
+        return;
+    }
+    checkpoints->n_read = n_read;
+    checkpoints->begun_watermark_us = watermark_us;
+    checkpoints->status.is_writing = true;
+}
+
+/* What the newest checkpoint makes superfluous goes. */
+static void committed(struct checkpoints *checkpoints)
+{
+    struct train *train = checkpoints->train;
+    struct esp_error why = {0};
+    checkpoints->status.is_writing = false;
+    checkpoints->status.n_written++;
+    checkpoints->status.number = checkpoints->next++;
+    checkpoints->status.bytes = esp_checkpoint_fork_bytes(checkpoints->fork);
+    checkpoints->status.written_us = run_wall_us();
+    checkpoints->status.watermark_us = checkpoints->begun_watermark_us;
+    checkpoints->status.write_us = run_clock_us() - checkpoints->begun_us;
+    train_state_saved(train);
+    if (esp_checkpoint_prune(train->folder, (size_t)train->config.options.state_keep, &why) !=
+        ESP_OK)
+        note_failure(checkpoints, &why);
+    publish(checkpoints);
+}
+
+static void failed(struct checkpoints *checkpoints, const struct esp_error *why)
+{
+    checkpoints->status.is_writing = false;
+    checkpoints->n_read = UINT64_MAX; /* it is due again after the usual time */
+    checkpoints->next++;              /* segments may be named by the one that failed */
+    note_failure(checkpoints, why);
+}
+
+static void move_on(struct checkpoints *checkpoints, enum esp_checkpoint_progress progress,
+                    struct esp_error *why)
+{
+    if (progress == ESP_CHECKPOINT_FAILED)
+        failed(checkpoints, why);
+    if (progress != ESP_CHECKPOINT_WRITTEN || !train_state_is_settled(checkpoints->train))
+        return;
+    if (esp_checkpoint_fork_commit(checkpoints->fork, why) == ESP_OK)
+        committed(checkpoints);
+    else
+        failed(checkpoints, why);
+}
+
+void checkpoints_tick(struct checkpoints *checkpoints, int64_t now_us)
+{
+    static const int64_t look_every_us = 2 * ESP_MS;
+    if (!checkpoints->status.is_writing || now_us - checkpoints->looked_us < look_every_us)
+        return;
+    struct esp_error why = {0};
+    checkpoints->looked_us = now_us;
+    move_on(checkpoints, esp_checkpoint_fork_poll(checkpoints->fork, &why), &why);
+}
+
+void checkpoints_leave(struct checkpoints *checkpoints)
+{
+    if (checkpoints->fork == NULL || !checkpoints->status.is_writing)
+        return;
+    esp_checkpoint_fork_cancel(checkpoints->fork);
+    checkpoints->status.is_writing = false;
+}
+
+enum esp_status checkpoints_last(struct checkpoints *checkpoints, struct esp_error *err)
+{
+    if (checkpoints->fork == NULL)
+        return ESP_OK;
+    struct esp_error why = {0};
+    checkpoints->begun_us = run_clock_us();
+    checkpoints->begun_watermark_us = checkpoints->train->run.ingest.watermark_us;
+    enum esp_status status = start(checkpoints, checkpoints->begun_watermark_us, &why);
+    if (status == ESP_OK) {
+        enum esp_checkpoint_progress progress = ESP_CHECKPOINT_RUNNING;
+        while (progress == ESP_CHECKPOINT_RUNNING)
+            progress = esp_checkpoint_fork_wait(checkpoints->fork, -1, &why);
+        if (progress == ESP_CHECKPOINT_WRITTEN)
+            status = esp_checkpoint_fork_commit(checkpoints->fork, &why);
+        else
+            status = why.status;
+    }
+    if (status != ESP_OK)
+        return esp_fail(err, status, "the last checkpoint could not be written: %s", why.text);
+    committed(checkpoints);
+    return ESP_OK;
+}

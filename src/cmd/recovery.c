@@ -1,0 +1,89 @@
+/* recovery.c - see recovery.h. */
+#include "cmd/recovery.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cmd/train.h"
+#include "core/logger.h"
+
+static void set_aside(const struct train *train, uint64_t number, const struct esp_error *why)
+{
+    struct esp_error lost = {0};
+    esp_log(ESP_WARN, "a checkpoint cannot be used and is set aside; the one before is taken",
+            "why", why->text, NULL);
+    if (esp_checkpoint_set_aside(train->folder, number, &lost) != ESP_OK)
+        esp_log_error(&lost);
+}
+
+/* Opens one. *out stays NULL where it is damaged. */
+static enum esp_status open_one(const struct train *train, uint64_t number,
+                                struct esp_checkpoint **out, struct esp_error *err)
+{
+    struct esp_error why = {0};
+    enum esp_status status = esp_checkpoint_open(train->folder, number, out, &why);
+    if (status == ESP_EDATA) {
+        set_aside(train, number, &why);
+        return ESP_OK;
+    }
+    if (status != ESP_OK)
+        return esp_fail(err, status, "%s", why.text);
+    status = esp_checkpoint_expect(*out, NULL, train->state_text, &why);
+    if (status != ESP_OK)
+        return esp_fail(err, ESP_ECONFIG, "%s; restore it, or give this run another [state] folder",
+                        why.text);
+    status = esp_checkpoint_expect(*out, train->build, NULL, &why);
+    if (status != ESP_OK)
+        esp_log(ESP_WARN,
+                "the checkpoint was written by another build or on another CPU: what follows may "
+                "differ in the last bits",
+                "what", why.text, NULL);
+    return ESP_OK;
+}
+
+static void say_begin(const struct esp_checkpoint *from)
+{
+    const struct esp_checkpoint_head *head = esp_checkpoint_head(from);
+    char number[24], watermark[ESP_TIME_TEXT_SIZE] = "none", made[ESP_TIME_TEXT_SIZE];
+    snprintf(number, sizeof number, "%" PRIu64, head->number);
+    if (head->time_us == ESP_TIME_END)
+        snprintf(watermark, sizeof watermark, "the end");
+    else if (head->time_us != ESP_TIME_NONE)
+        esp_time_format(head->time_us, watermark);
+    esp_log(ESP_INFO, "going on from a checkpoint", "number", number, "watermark", watermark,
+            "written", esp_time_format(head->created_us, made), NULL);
+}
+
+enum esp_status recovery_choose(struct recovery *recovery, const struct train *train,
+                                struct esp_error *err)
+{
+    uint64_t *numbers = NULL;
+    size_t n = 0;
+    *recovery = (struct recovery){.next = 1};
+    enum esp_status status = esp_checkpoint_list(train->folder, &numbers, &n, err);
+    if (n > 0)
+        recovery->next = numbers[0] + 1;
+    for (size_t i = 0; status == ESP_OK && recovery->from == NULL && i < n; i++)
+        status = open_one(train, numbers[i], &recovery->from, err);
+    free(numbers);
+    if (status == ESP_OK && recovery->from != NULL)
+        say_begin(recovery->from);
+    return status;
+}
+
+bool recovery_refuse(struct recovery *recovery, const struct train *train,
+                     const struct esp_error *why)
+{
+    if (recovery->from == NULL || why->status != ESP_EDATA)
+        return false;
+    set_aside(train, esp_checkpoint_head(recovery->from)->number, why);
+    recovery_release(recovery);
+    return true;
+}
+
+void recovery_release(struct recovery *recovery)
+{
+    esp_checkpoint_close(recovery->from);
+    recovery->from = NULL;
+}

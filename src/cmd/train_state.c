@@ -1,0 +1,111 @@
+/* train_state.c - see train_state.h. */
+#include "cmd/train_state.h"
+
+#include <stdio.h>
+
+#include "cmd/train.h"
+
+/* ---- the run's own --------------------------------------------------------------------------- */
+
+static void inputs_section(struct esp_archive *archive, struct train *train)
+{
+    inputs_archive(archive, &train->inputs);
+}
+
+static void ingest_section(struct esp_archive *archive, struct train *train)
+{
+    ingest_archive(archive, &train->ingest);
+}
+
+static void learning_section(struct esp_archive *archive, struct train *train)
+{
+    learning_archive(archive, &train->learning);
+}
+
+/* ---- all of them ----------------------------------------------------------------------------- */
+
+/* In the order in which they are read. */
+struct section {
+    const char *name;
+    void (*archive)(struct esp_archive *archive, struct train *train);
+};
+static const struct section before_readers[] = {
+    {"inputs", inputs_section},
+};
+static const struct section after_readers[] = {
+    {"ingest", ingest_section},
+    {"learning", learning_section},
+};
+#define LENGTH(array) (sizeof(array) / sizeof(array)[0])
+
+static enum esp_status write_sections(struct train *train, const struct section *sections, size_t n,
+                                      struct esp_checkpoint_writer *writer, struct esp_error *err)
+{
+    enum esp_status status = ESP_OK;
+    for (size_t i = 0; status == ESP_OK && i < n; i++) {
+        sections[i].archive(esp_checkpoint_section_begin(writer, sections[i].name), train);
+        status = esp_checkpoint_section_end(writer, err);
+    }
+    return status;
+}
+
+enum esp_status train_state_write(void *context, struct esp_checkpoint_writer *writer,
+                                  struct esp_error *err)
+{
+    struct train *train = context;
+    enum esp_status status =
+        write_sections(train, before_readers, LENGTH(before_readers), writer, err);
+    if (status == ESP_OK)
+        status = write_sections(train, after_readers, LENGTH(after_readers), writer, err);
+    return status;
+}
+
+static enum esp_status read_sections(struct train *train, const struct section *sections, size_t n,
+                                     const struct esp_checkpoint *from, struct esp_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct esp_bytes bytes;
+        struct esp_archive archive;
+        enum esp_status status = esp_checkpoint_section(from, sections[i].name, &bytes, err);
+        if (status != ESP_OK)
+            return status;
+        esp_archive_read_from(&archive, bytes);
+        sections[i].archive(&archive, train);
+        status = esp_checkpoint_end(from, sections[i].name, &archive, err);
+        if (status != ESP_OK)
+            return status;
+    }
+    return ESP_OK;
+}
+
+enum esp_status train_state_read_inputs(struct train *train, const struct esp_checkpoint *from,
+                                        struct esp_error *err)
+{
+    return read_sections(train, before_readers, LENGTH(before_readers), from, err);
+}
+
+enum esp_status train_state_read(struct train *train, const struct esp_checkpoint *from,
+                                 struct esp_error *err)
+{
+    return read_sections(train, after_readers, LENGTH(after_readers), from, err);
+}
+
+/* ---- what the state names outside ------------------------------------------------------------ */
+
+enum esp_status train_state_settle(struct train *train, struct esp_error *err)
+{
+    (void)train;
+    (void)err;
+    return ESP_OK;
+}
+
+bool train_state_is_settled(struct train *train)
+{
+    (void)train;
+    return true;
+}
+
+void train_state_saved(struct train *train)
+{
+    (void)train;
+}

@@ -1,0 +1,186 @@
+# recovery.bats - a training run that was stopped or killed goes on from its checkpoint, and ends as
+# one that never was.
+
+load cli.bash
+
+setup() {
+    use_folder
+    cat >r.ini <<'END'
+[files]
+root = in
+[state]
+folder = state
+checkpoints = on
+every = 20ms
+[join]
+click_window = 30m
+install_window = 3h
+[input]
+at_end = close
+[sample]
+negatives = 0.5
+holdout = 0.1
+[features]
+categorical = user_id, advertiser_id, app.bundle, segments
+numeric_log = bid_floor
+buckets = hour
+cross = advertiser_id x geo.country
+[snapshot]
+topic = snapshots
+[drift]
+ages = 0, 1, 2
+[output]
+examples = on
+[model a]
+setup = ipsp
+batch = 200
+admit_after = 2
+[model b]
+setup = esmm
+width = 8
+batch = 64
+END
+}
+
+simulate() { # [option...]
+    espalier-sim --out files:in --impressions 20000 --days 1 --fields small --partitions 3 \
+        --disorder 2m --duplicates 0.01 --unmatched 0.01 --late 0.005 "$@" >/dev/null 2>&1
+}
+
+learn() { # NAME [option...]
+    espalier train --config r.ini --summary "$1.json" "${@:2}" >"$1.out" 2>"$1.log" 3>&-
+}
+
+# Everything that was learned and counted; how often a process was started changes none of it.
+essence() { # NAME
+    jq -S 'del(.checkpoints, .stopped)' "$1.json"
+}
+
+# A run that nothing disturbs, in folders of its own.
+undisturbed() { # NAME [option...]
+    mkdir "$1-files"
+    cp -r in/impressions in/clicks in/installs "$1-files"
+    learn "$1" -o "files.root=$1-files" -o "state.folder=$1-state" -o state.checkpoints=off \
+        -o state.every=1m "${@:2}"
+}
+
+# The records of a topic, in order.
+records() { # FOLDER TOPIC
+    for file in "$1/$2"/partition=*/*.avro; do espalier-cat "$file"; done
+}
+
+wait_until() { # COMMAND...
+    for _ in {1..600}; do
+        if "$@"; then return; fi
+        read -rt 0.05 <> <(:) || true
+    done
+    echo "in vain: $*"
+    return 1
+}
+has_checkpoint() {
+    compgen -G 'state/checkpoints/*.checkpoint' >/dev/null
+}
+
+@test "a run that writes checkpoints learns what one without them learns" {
+    simulate
+    undisturbed plain
+    learn kept
+    [ "$(jq .checkpoints.written kept.json)" -ge 2 ]
+    diff <(essence plain) <(essence kept)
+}
+
+@test "a run that is killed again and again ends as one that was not" {
+    simulate
+    undisturbed plain
+    kills=0
+    for delay in 0.35 0.2 0.5 0.3 0.25 0.6 0.4; do
+        learn killed --read-batch 16 &
+        pid=$!
+        read -rt "$delay" <> <(:) || true
+        kill -KILL "$pid" 2>/dev/null && kills=$((kills + 1))
+        wait "$pid" || true
+    done
+    [ "$kills" -ge 3 ]
+    learn killed
+    grep -qF "going on from a checkpoint" killed.log
+    diff <(essence plain) <(essence killed)
+}
+
+@test "a run that is told to stop finishes its batch, writes a checkpoint and is gone on from" {
+    simulate
+    undisturbed plain
+    learn stopped --read-batch 4 -o state.every=1h &
+    pid=$!
+    wait_until grep -qF "msg=starting" stopped.log
+    read -rt 0.5 <> <(:) || true
+    kill -TERM "$pid"
+    wait "$pid"
+    jq -e '.stopped and .checkpoints.written == 1' stopped.json
+    [ "$(ls state/checkpoints)" = 0000000001.checkpoint ]
+    learn stopped
+    diff <(essence plain) <(essence stopped)
+}
+
+@test "what is held at the end is gone on from when more files are there" {
+    simulate
+    mkdir first
+    cp -r in/impressions in/clicks in/installs first/
+    # A second day, in files of its own.
+    simulate --first 20000 --start 2024-05-02 --seed 2
+    undisturbed plain
+    mv in second && mv first in
+    learn grown -o input.at_end=hold
+    [ "$(jq '.counters.impressions.pending' grown.json)" -gt 0 ]
+    learn again -o input.at_end=hold
+    diff <(essence grown) <(essence again)
+    cp -rn second/impressions second/clicks second/installs in/
+    [ "$(find in/impressions -name '*.avro' | wc -l)" = 6 ]
+    learn grown
+    diff <(essence plain) <(essence grown)
+}
+
+@test "a run that is complete says so and changes nothing" {
+    simulate
+    learn whole
+    learn again
+    grep -qF "this run is complete" again.log
+    diff <(essence whole) <(essence again)
+}
+
+@test "a checkpoint of another configuration is refused with the option that differs" {
+    simulate
+    learn first
+    run -64 espalier train --config r.ini -o drift.ages=0,1,3
+    mentions "[drift] ages"
+    mentions "give this run another [state] folder"
+    run -64 espalier train --config r.ini -o 'model a.batch=128'
+    mentions "[model a] batch"
+}
+
+@test "a damaged checkpoint is set aside and the one before is taken" {
+    simulate
+    undisturbed plain
+    learn damaged --read-batch 16 -o state.keep=3 &
+    pid=$!
+    wait_until test -e state/checkpoints/0000000003.checkpoint
+    kill -KILL "$pid"
+    wait "$pid" || true
+    newest=$(find state/checkpoints -name '*.checkpoint' | sort | tail -1)
+    size=$(stat -c %s "$newest")
+    printf 'x' | dd of="$newest" bs=1 seek=$((size / 2)) conv=notrunc status=none
+    learn damaged
+    grep -qF "$newest" damaged.log
+    grep -qF "is set aside" damaged.log
+    diff <(essence plain) <(essence damaged)
+}
+
+@test "a second process on the same folder is refused" {
+    simulate
+    learn first --read-batch 4 &
+    pid=$!
+    wait_until has_checkpoint
+    run -64 espalier train --config r.ini
+    mentions "state"
+    kill -TERM "$pid"
+    wait "$pid"
+}
