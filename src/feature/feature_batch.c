@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+enum { PAIR_BYTES = sizeof(uint64_t) + sizeof(float) };
+
 void esp_feature_batch_init(struct esp_feature_batch *batch, size_t n_features)
 {
     *batch = (struct esp_feature_batch){.n_features = n_features};
@@ -21,12 +23,15 @@ void esp_feature_batch_reset(struct esp_feature_batch *batch)
     batch->n_rows = 0;
 }
 
-enum esp_status esp_feature_batch_reserve_row(struct esp_feature_batch *batch,
-                                              struct esp_error *err)
+/* Makes room for n_wanted rows, by doubling. */
+static enum esp_status grow_rows(struct esp_feature_batch *batch, size_t n_wanted,
+                                 struct esp_error *err)
 {
-    if (batch->n_rows < batch->row_capacity)
+    size_t n_rows = batch->row_capacity < 64 ? 64 : batch->row_capacity, n;
+    if (n_wanted <= batch->row_capacity)
         return ESP_OK;
-    size_t n_rows = batch->row_capacity < 64 ? 64 : batch->row_capacity * 2, n;
+    while (n_rows < n_wanted)
+        n_rows = n_rows > SIZE_MAX / 2 ? n_wanted : n_rows * 2;
     if (__builtin_mul_overflow(n_rows, batch->n_features, &n) || n > UINT32_MAX)
         return esp_fail(err, ESP_ENOMEM, "%zu rows of %zu features in one batch", n_rows,
                         batch->n_features);
@@ -37,6 +42,12 @@ enum esp_status esp_feature_batch_reserve_row(struct esp_feature_batch *batch,
     batch->begin = begin;
     batch->row_capacity = n_rows;
     return ESP_OK;
+}
+
+enum esp_status esp_feature_batch_reserve_row(struct esp_feature_batch *batch,
+                                              struct esp_error *err)
+{
+    return grow_rows(batch, batch->n_rows + 1, err);
 }
 
 enum esp_status esp_feature_batch_grow_pairs(struct esp_feature_batch *batch, size_t n_pairs,
@@ -83,4 +94,46 @@ enum esp_status esp_feature_batch_copy_row(struct esp_feature_batch *batch,
     }
     batch->n_rows++;
     return ESP_OK;
+}
+
+/* Makes an empty batch ready for what an archive announces. False: there is no memory. */
+static bool make_room(struct esp_archive *archive, struct esp_feature_batch *batch, size_t n_rows,
+                      size_t n_pairs)
+{
+    struct esp_error err = {0};
+    batch->n_rows = 0;
+    enum esp_status status = grow_rows(batch, n_rows, &err);
+    if (status == ESP_OK)
+        status = esp_feature_batch_reserve_pairs(batch, 0, n_pairs, &err);
+    if (status != ESP_OK)
+        esp_archive_fail(archive, status, "%s", err.text);
+    return status == ESP_OK;
+}
+
+/* What indexes by a batch relies on. */
+static bool is_sound(const struct esp_feature_batch *batch, size_t n_rows, size_t n_pairs)
+{
+    size_t n = n_rows * batch->n_features, n_wrong = 0;
+    for (size_t i = 0; i < n; i++)
+        n_wrong += batch->begin[i] > batch->begin[i + 1];
+    for (size_t i = 0; i < n_pairs; i++)
+        n_wrong += batch->keys[i] == 0;
+    return n_wrong == 0 && (n_rows == 0 ? n_pairs == 0 : batch->begin[n] == n_pairs);
+}
+
+void esp_feature_batch_archive(struct esp_archive *archive, struct esp_feature_batch *batch)
+{
+    bool reads = esp_archive_reads(archive);
+    size_t n_rows = batch->n_rows, n_pairs = esp_feature_batch_pairs(batch);
+    esp_archive_count(archive, &n_rows, batch->n_features * sizeof *batch->begin);
+    esp_archive_count(archive, &n_pairs, PAIR_BYTES);
+    if (reads && !make_room(archive, batch, n_rows, n_pairs))
+        return;
+    if (n_rows > 0)
+        esp_archive_bytes(archive, batch->begin + 1,
+                          n_rows * batch->n_features * sizeof *batch->begin);
+    esp_archive_bytes(archive, batch->keys, n_pairs * sizeof *batch->keys);
+    esp_archive_bytes(archive, batch->coefficients, n_pairs * sizeof *batch->coefficients);
+    if (reads && esp_archive_check(archive, is_sound(batch, n_rows, n_pairs), "a batch of features"))
+        batch->n_rows = n_rows;
 }

@@ -23,6 +23,9 @@
 
 enum { STATE_VERSION = 1, STATE_HEADER = 16 };
 
+#define OF_ANOTHER_LIST \
+    "feature statistics of another feature list or version cannot be taken"
+
 struct feature {
     struct esp_feature_config config; /* its name is owned */
     struct esp_bytes name;            /* the same, without NUL */
@@ -469,25 +472,63 @@ static bool is_valid(const struct esp_features *features)
     return true;
 }
 
+/* Takes over a block of state_bytes, or frees it. */
+static enum esp_status adopt_state(struct esp_features *features, uint8_t *state,
+                                   struct esp_error *err)
+{
+    enum esp_status status = ESP_OK;
+    struct esp_features candidate = *features;
+    candidate.state = state;
+    if (memcmp(state, features->state, STATE_HEADER) != 0)
+        status = esp_fail(err, ESP_EDATA, OF_ANOTHER_LIST);
+    else if (!is_valid(&candidate))
+        status = esp_fail(err, ESP_EDATA, "feature statistics are damaged");
+    if (status == ESP_OK) {
+        free(features->state);
+        features->state = state;
+        state = NULL; /* moved to the list */
+    }
+    free(state);
+    return status;
+}
+
+static uint8_t *new_state(const struct esp_features *features, struct esp_error *err)
+{
+    uint8_t *state = malloc(features->state_bytes);
+    if (state == NULL)
+        esp_fail(err, ESP_ENOMEM, "out of memory for %zu bytes of feature statistics",
+                 features->state_bytes);
+    return state;
+}
+
 enum esp_status esp_features_restore(struct esp_features *features, struct esp_bytes state,
                                      struct esp_error *err)
 {
-    if (state.size != features->state_bytes ||
-        memcmp(state.data, features->state, STATE_HEADER) != 0)
-        return esp_fail(err, ESP_EDATA,
-                        "feature statistics of another feature list or version cannot be taken");
-    uint8_t *copy = malloc(state.size);
+    if (state.size != features->state_bytes)
+        return esp_fail(err, ESP_EDATA, OF_ANOTHER_LIST);
+    uint8_t *copy = new_state(features, err);
     if (copy == NULL)
-        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu bytes of feature statistics",
-                        state.size);
+        return ESP_ENOMEM;
     memcpy(copy, state.data, state.size);
-    struct esp_features candidate = *features;
-    candidate.state = copy;
-    if (!is_valid(&candidate)) {
-        free(copy);
-        return esp_fail(err, ESP_EDATA, "feature statistics are damaged");
+    return adopt_state(features, copy, err);
+}
+
+void esp_features_archive(struct esp_archive *archive, struct esp_features *features)
+{
+    struct esp_error err = {0};
+    esp_archive_mark(archive, "feature statistics", 1);
+    esp_archive_same(archive, features->state_bytes, "the size of the feature statistics");
+    if (!esp_archive_reads(archive)) {
+        esp_archive_bytes(archive, features->state, features->state_bytes);
+        return;
     }
-    free(features->state);
-    features->state = copy;
-    return ESP_OK;
+    if (!esp_archive_is_ok(archive))
+        return;
+    uint8_t *state = new_state(features, &err);
+    if (state != NULL) {
+        esp_archive_bytes(archive, state, features->state_bytes);
+        adopt_state(features, state, &err); /* zeros, where the archive was too short, are none */
+    }
+    if (err.status != ESP_OK)
+        esp_archive_fail(archive, err.status, "%s", err.text);
 }

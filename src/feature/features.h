@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/archive.h"
 #include "core/buf.h"
 #include "core/status.h"
 #include "event/event.h"
@@ -53,6 +54,10 @@ struct esp_feature_batch {
 void esp_feature_batch_init(struct esp_feature_batch *batch, size_t n_features);
 void esp_feature_batch_release(struct esp_feature_batch *batch);
 void esp_feature_batch_reset(struct esp_feature_batch *batch);
+
+/* Writes or reads the rows. Reading, into a batch of the same width: whatever stands there, the
+ * pairs of each feature follow those of the one before, and no key is 0. */
+void esp_feature_batch_archive(struct esp_archive *archive, struct esp_feature_batch *batch);
 
 /* Appends row i of another batch of the same width (batch and from differ). Errors: ESP_EINVAL
  * (no such row, another width), ESP_ENOMEM; the batch is unchanged then. */
@@ -124,5 +129,9 @@ struct esp_bytes esp_features_state(const struct esp_features *features);
  * the statistics are unchanged then. */
 enum esp_status esp_features_restore(struct esp_features *features, struct esp_bytes state,
                                      struct esp_error *err);
+
+/* Writes or reads the running statistics: all that decides the keys and coefficients of later rows.
+ * Reading, into a list of the same configuration. */
+void esp_features_archive(struct esp_archive *archive, struct esp_features *features);
 
 #endif

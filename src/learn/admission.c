@@ -52,6 +52,22 @@ bool esp_admission_sight(struct esp_admission *admission, uint64_t key)
     return false;
 }
 
+void esp_admission_archive(struct esp_archive *archive, struct esp_admission *admission)
+{
+    size_t n = admission->n_buckets * WAYS, n_beyond = 0;
+    esp_archive_mark(archive, "admission counts", 1);
+    esp_archive_same(archive, admission->n_buckets, "the size of the admission counts");
+    esp_archive_same(archive, admission->admit_after, "admit_after");
+    if (n == 0 || !esp_archive_is_ok(archive))
+        return;
+    esp_archive_bytes(archive, admission->sightings, n * sizeof *admission->sightings);
+    if (!esp_archive_reads(archive))
+        return;
+    for (size_t i = 0; i < n; i++)
+        n_beyond += admission->sightings[i].count >= admission->admit_after;
+    esp_archive_check(archive, n_beyond == 0, "a count of sightings");
+}
+
 uint64_t esp_admission_bytes(const struct esp_admission *admission)
 {
     return (uint64_t)admission->n_buckets * BUCKET_BYTES;

@@ -9,6 +9,7 @@
 #ifndef ESP_LEARN_ADMISSION_H
 #define ESP_LEARN_ADMISSION_H
 
+#include "core/archive.h"
 #include "core/status.h"
 
 #include <stdbool.h>
@@ -28,6 +29,9 @@ void esp_admission_release(struct esp_admission *admission);
 
 /* Counts one sighting. True: it was the admit_after-th, and the count starts anew. */
 bool esp_admission_sight(struct esp_admission *admission, uint64_t key);
+
+/* Writes or reads the counts. */
+void esp_admission_archive(struct esp_archive *archive, struct esp_admission *admission);
 
 uint64_t esp_admission_bytes(const struct esp_admission *admission);
 

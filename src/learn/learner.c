@@ -1,5 +1,6 @@
 /*
- * learner.c - one model's way through the label order. See learner.h.
+ * learner.c - one model's way through the label order. See learner.h; saving and going on are in
+ * learner_archive.c.
  *
  * DESIGN  Two buffers. `learning` is the batch under way; `scoring` holds what is only scored and
  * labels that only complete a metric. Scoring is emptied when it is full and before every step,
@@ -23,26 +24,11 @@
 
 #include "core/check.h"
 #include "learn/fault.h"
+#include "learn/learner_state.h"
 #include "learn/loss.h"
-#include "learn/progress.h"
-#include "learn/trainer.h"
 #include "model/task_logit.h"
 
 enum { FAULT_PATH_SIZE = 384 };
-
-struct esp_learner {
-    char *name;
-    char **feature_names; /* (n_features) */
-    size_t n_features;
-    char *fault_folder;     /* NULL: none */
-    struct esp_setup setup; /* as it is in effect */
-    struct esp_trainer trainer;
-    struct esp_progress progress;
-    struct esp_rows learning, scoring;
-    float *logits; /* (max of both buffers, ESP_N_HEADS), of the heads */
-    uint64_t n_dense_clipped, n_rows_clipped;
-    double last_loss;
-};
 
 static enum esp_status copy_names(struct esp_learner *learner,
                                   const struct esp_learner_config *config, struct esp_error *err)
@@ -136,8 +122,7 @@ bool esp_learner_needs_whole(const struct esp_learner *learner)
     return learner->setup.needs_whole;
 }
 
-/* What an example teaches: terms of enum esp_term; 0: nothing. */
-static unsigned terms_of(const struct esp_setup *setup, const struct esp_example *example)
+unsigned esp_learner_terms(const struct esp_setup *setup, const struct esp_example *example)
 {
     unsigned click = setup->loss_click ? ESP_TERM_CLICK : 0;
     if (example->holdout)
@@ -248,7 +233,7 @@ enum esp_status esp_learner_take(struct esp_learner *learner, const struct esp_e
     enum esp_status status = ESP_OK;
     for (size_t i = 0; i < n && status == ESP_OK; i++) {
         const struct esp_example *example = &examples[i];
-        unsigned terms = terms_of(&learner->setup, example);
+        unsigned terms = esp_learner_terms(&learner->setup, example);
         if (terms != 0) {
             status = esp_rows_add(&learner->learning, example, terms, features, i, err);
             if (status == ESP_OK && learner->learning.n == learner->learning.capacity)

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/archive.h"
 #include "core/pool.h"
 #include "core/status.h"
 #include "feature/features.h"
@@ -150,6 +151,37 @@ const struct esp_progress_window *esp_learner_windows(const struct esp_learner *
 
 /* What was learned, for a snapshot. Valid until the next take or flush. */
 void esp_learner_parameters(const struct esp_learner *learner, struct esp_parameters *out);
+
+/*
+ * Writes or reads all that the learner has gathered, for a checkpoint; batch and windows may be
+ * half full. Reading, into one that was made with the same configuration; it then does, to the bit,
+ * what the other one would have done. What listens to windows, and how many are kept, may differ.
+ */
+void esp_learner_archive(struct esp_archive *archive, struct esp_learner *learner);
+
+/*
+ * Writes or reads what a learner needs beyond its parameters to learn on, for a snapshot: state of
+ * the optimizers, of rows and of admission, counters. After a flush. Not of progressive validation.
+ */
+void esp_learner_rest_archive(struct esp_archive *archive, struct esp_learner *learner);
+
+/*
+ * Makes a new learner go on from a snapshot of one of the same configuration.
+ *
+ * parameters       what the other one had learned before the boundary; borrowed for the call
+ * rest             what esp_learner_rest_archive() wrote: learning goes on to the bit. Empty: the
+ *                  optimizers and admission begin anew, rows count as trained at the boundary
+ * boundary_us      the first label to come is due then or later
+ * counted_from_us  the earliest impression whose click label is to come, the boundary less the
+ *                  click window: progressive validation restarts, and windows that start earlier
+ *                  are left out, for they would have holes
+ * After a failure the learner may only be freed. Errors: ESP_EDATA (of another shape, or damaged),
+ * ESP_ENOMEM.
+ */
+enum esp_status esp_learner_resume(struct esp_learner *learner,
+                                   const struct esp_parameters *parameters, struct esp_bytes rest,
+                                   int64_t boundary_us, int64_t counted_from_us,
+                                   struct esp_error *err);
 
 /* XXH3 over the dense weights and the rows (sorted by key), optimizer state included. */
 uint64_t esp_learner_hash(const struct esp_learner *learner);

@@ -1,5 +1,5 @@
 /*
- * progress.c - progressive validation. See progress.h.
+ * progress.c - progressive validation. See progress.h; saving is in progress_archive.c.
  *
  * INVARIANTS
  *  (1) Windows are in order of their start, and no two have the same.
@@ -11,15 +11,14 @@
 #include "core/timespan.h"
 #include "model/task_logit.h"
 
-enum { MAX_AUC_WINDOWS = 512 };
-
 enum esp_status esp_progress_init(struct esp_progress *progress, const struct esp_setup *setup,
                                   int64_t window_us, size_t windows_kept, struct esp_error *err)
 {
     *progress = (struct esp_progress){.setup = *setup,
                                       .window_us = window_us,
                                       .windows_kept = windows_kept > 0 ? windows_kept : 1,
-                                      .newest_us = INT64_MIN};
+                                      .newest_us = INT64_MIN,
+                                      .whole_from_us = INT64_MIN};
     enum esp_status status = ESP_OK;
     for (enum esp_task task = 0; task < ESP_N_TASKS && status == ESP_OK; task++) {
         progress->has_task[task] = esp_setup_has_task(setup, task);
@@ -90,7 +89,7 @@ static enum esp_status add_window(struct esp_progress *progress, size_t place, i
     progress->n_windows++;
     for (enum esp_task task = 0; task < ESP_N_TASKS && status == ESP_OK; task++)
         if (progress->has_task[task])
-            status = esp_task_metric_init(&metric->train[task], n < MAX_AUC_WINDOWS, err);
+            status = esp_task_metric_init(&metric->train[task], n < ESP_MAX_AUC_WINDOWS, err);
     return status;
 }
 
@@ -128,7 +127,7 @@ static enum esp_status count_click(struct esp_progress *progress, const struct e
         int64_t start;
         size_t place;
         i = find_window(progress, info->impression_us, &start, &place);
-        if (i == progress->n_windows) {
+        if (i == progress->n_windows && start >= progress->whole_from_us) {
             /* Not always the last: holdout rows are counted before the batch they came with. */
             enum esp_status status = add_window(progress, place, start, err);
             if (status != ESP_OK)
@@ -213,7 +212,8 @@ static void forget_oldest(struct esp_progress *progress)
             progress->n_windows * sizeof(*progress->metrics));
 }
 
-/* Tells of a window's tasks whose last label has come. */
+/* Tells of a window's tasks whose last label has come; noted also where nobody listens, so that who
+ * listens later hears nothing twice. */
 static void tell_done(struct esp_progress *progress, size_t i)
 {
     struct esp_window_metrics *metrics = &progress->metrics[i];
@@ -221,6 +221,8 @@ static void tell_done(struct esp_progress *progress, size_t i)
         if (!progress->has_task[task] || metrics->told[task] || !is_complete(progress, i, task))
             continue;
         metrics->told[task] = true;
+        if (progress->done == NULL)
+            continue;
         struct esp_task_report report;
         esp_task_metric_report(&metrics->train[task], &report);
         struct esp_window_done done = {
@@ -246,8 +248,7 @@ void esp_progress_close_windows(struct esp_progress *progress)
             progress->newest_us - progress->windows[i].start_us >= progress->window_us;
         progress->windows[i].complete = metrics->clicks_complete && metrics->n_waiting == 0;
         n_complete += progress->windows[i].complete;
-        if (progress->done != NULL)
-            tell_done(progress, i);
+        tell_done(progress, i);
     }
     while (n_complete > progress->windows_kept && progress->windows[0].complete) {
         forget_oldest(progress);

@@ -8,7 +8,7 @@
  * of the model, without the offset of the correction.
  *
  * Memory: 64 KiB a task and window for the AUC of a window that still waits for labels or was the
- * last to complete; the sums alone for the others. Windows beyond MAX_AUC_WINDOWS have no AUC.
+ * last to complete; the sums alone for the others. Windows beyond ESP_MAX_AUC_WINDOWS have no AUC.
  */
 #ifndef ESP_LEARN_PROGRESS_H
 #define ESP_LEARN_PROGRESS_H
@@ -37,9 +37,12 @@ struct esp_progress {
     size_t n_windows, capacity;
     int64_t newest_us; /* the latest t_i whose click label was counted */
     bool ended;        /* no label comes any more */
+    int64_t whole_from_us; /* windows that start earlier are not kept: see esp_learner_resume() */
     void (*done)(void *context, const struct esp_window_done *done); /* NULL: nobody is told */
     void *done_context;
 };
+
+enum { ESP_MAX_AUC_WINDOWS = 512 };
 
 /* Errors: ESP_ENOMEM. */
 enum esp_status esp_progress_init(struct esp_progress *progress, const struct esp_setup *setup,
@@ -63,6 +66,16 @@ enum esp_status esp_progress_count(struct esp_progress *progress, const struct e
  * may be earlier.
  */
 void esp_progress_close_windows(struct esp_progress *progress);
+
+/* Writes or reads all that was gathered; reading, into one that was made with the same set-up and
+ * windows. A window is told of once, before or after. */
+void esp_progress_archive(struct esp_archive *archive, struct esp_progress *progress);
+
+/* True for times whose differences and windows do not overflow: what is read is held against it. */
+static inline bool esp_progress_is_time(int64_t time_us)
+{
+    return time_us >= INT64_MIN / 4 && time_us <= INT64_MAX / 4;
+}
 
 /* Fills the report's metrics. */
 void esp_progress_report(const struct esp_progress *progress, struct esp_learner_report *out);

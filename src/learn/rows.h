@@ -43,6 +43,10 @@ enum esp_status esp_rows_add(struct esp_rows *rows, const struct esp_example *ex
                              unsigned terms, const struct esp_feature_batch *from, size_t row,
                              struct esp_error *err);
 
+/* Writes or reads the rows; reading, into an empty buffer of the same capacity. Terms are not
+ * written: they are 0 after reading, for the learner to set. */
+void esp_rows_archive(struct esp_archive *archive, struct esp_rows *rows);
+
 /* Pairs in the features of all rows. */
 size_t esp_rows_n_pairs(const struct esp_rows *rows);
 

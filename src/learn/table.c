@@ -1,5 +1,6 @@
 /*
- * table.c - the dynamic embedding table. See table.h; eviction is in eviction.c.
+ * table.c - the dynamic embedding table. See table.h; eviction is in eviction.c, saving in
+ * table_archive.c.
  *
  * INVARIANTS (esp_table_check() asserts each by number)
  *  (1) The capacity is a power of two, and at most 3/4 of the slots are used.
@@ -88,8 +89,8 @@ static void *new_array(size_t bytes)
     return memory;
 }
 
-/* Replaces the index by one of the given capacity with the same entries. */
-static enum esp_status resize_index(struct esp_table *table, size_t capacity, struct esp_error *err)
+static enum esp_status new_index(size_t capacity, uint64_t **out_keys, uint32_t **out_row_of,
+                                 struct esp_error *err)
 {
     uint64_t *keys = new_array(capacity * sizeof(*keys));
     uint32_t *row_of = new_array(capacity * sizeof(*row_of));
@@ -98,6 +99,29 @@ static enum esp_status resize_index(struct esp_table *table, size_t capacity, st
         free(row_of);
         return esp_fail(err, ESP_ENOMEM, "an embedding index of %zu slots", capacity);
     }
+    *out_keys = keys;
+    *out_row_of = row_of;
+    return ESP_OK;
+}
+
+/* Takes over an index in place of the table's. */
+static void set_index(struct esp_table *table, size_t capacity, uint64_t *keys, uint32_t *row_of)
+{
+    free(table->keys);
+    free(table->row_of);
+    table->keys = keys;
+    table->row_of = row_of;
+    table->capacity = capacity;
+}
+
+/* Replaces the index by one of the given capacity with the same entries. */
+static enum esp_status resize_index(struct esp_table *table, size_t capacity, struct esp_error *err)
+{
+    uint64_t *keys;
+    uint32_t *row_of;
+    enum esp_status status = new_index(capacity, &keys, &row_of, err);
+    if (status != ESP_OK)
+        return status;
     for (size_t i = 0; i < table->capacity; i++) {
         if (table->keys[i] == 0)
             continue;
@@ -107,11 +131,27 @@ static enum esp_status resize_index(struct esp_table *table, size_t capacity, st
         keys[slot] = table->keys[i];
         row_of[slot] = table->row_of[i];
     }
-    free(table->keys);
-    free(table->row_of);
-    table->keys = keys;
-    table->row_of = row_of;
-    table->capacity = capacity;
+    set_index(table, capacity, keys, row_of);
+    return ESP_OK;
+}
+
+bool esp_table_may_have(const struct esp_table *table, uint64_t capacity)
+{
+    /* it doubled when its half was full, and there were rows left then */
+    return (capacity & (capacity - 1)) == 0 && capacity >= FIRST_CAPACITY &&
+           (capacity == FIRST_CAPACITY || capacity / 8 * 3 < table->max_rows);
+}
+
+enum esp_status esp_table_empty_index(struct esp_table *table, size_t capacity,
+                                      struct esp_error *err)
+{
+    uint64_t *keys;
+    uint32_t *row_of;
+    enum esp_status status = new_index(capacity, &keys, &row_of, err);
+    if (status != ESP_OK)
+        return status;
+    set_index(table, capacity, keys, row_of);
+    table->n_used = 0;
     return ESP_OK;
 }
 
@@ -186,8 +226,11 @@ enum esp_status esp_table_init(struct esp_table *table, const struct esp_table_c
     if (status != ESP_OK)
         return status;
     table->defaults = calloc(config->n_features, sizeof(*table->defaults));
-    if (!table->defaults)
+    table->default_keys = calloc(config->n_features, sizeof(*table->default_keys));
+    if (!table->defaults || !table->default_keys)
         return esp_fail(err, ESP_ENOMEM, "default rows");
+    memcpy(table->default_keys, config->default_keys,
+           config->n_features * sizeof(*table->default_keys));
     return add_defaults(table, config->default_keys, err);
 }
 
@@ -196,6 +239,7 @@ void esp_table_release(struct esp_table *table)
     free(table->keys);
     free(table->row_of);
     free(table->defaults);
+    free(table->default_keys);
     free(table->touched);
     if (table->rows)
         munmap(table->rows, table->max_rows * table->stride * sizeof(float));

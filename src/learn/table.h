@@ -16,6 +16,7 @@
 #ifndef ESP_LEARN_TABLE_H
 #define ESP_LEARN_TABLE_H
 
+#include "core/archive.h"
 #include "core/status.h"
 #include "learn/admission.h"
 #include "model/lookup.h"
@@ -53,6 +54,7 @@ struct esp_table {
     size_t n_begun;      /* rows that were ever in use: 0 .. n_begun-1 */
     uint32_t first_free; /* of those: a chain through meta.place; ESP_NO_ROW: none */
     uint32_t *defaults;  /* (F) 0 .. F-1, for the view */
+    uint64_t *default_keys; /* (F) */
     struct esp_admission admission;
     uint32_t *touched; /* rows that the batch under way trains, in order of first use */
     size_t n_touched, touched_capacity;
@@ -99,6 +101,29 @@ uint64_t esp_table_bytes(const struct esp_table *table);
 
 /* XXH3 over (key, row, last training, steps) in order of keys. 0: out of memory. */
 uint64_t esp_table_hash(const struct esp_table *table);
+
+/* Writes or reads the table as it stands, between two batches; reading, into one that was made with
+ * the same configuration, whose reserved memory the rows are read into. */
+void esp_table_archive(struct esp_archive *archive, struct esp_table *table);
+
+/*
+ * Takes index and weights of another table of the same configuration, as a snapshot holds them. All
+ * else is as if the rows were new, but that they were last trained at trained_us; rows in no slot
+ * are free.
+ * After a failure the table may only be released. Errors: ESP_EDATA (they are no table's that this
+ * one could be), ESP_ENOMEM.
+ */
+enum esp_status esp_table_take(struct esp_table *table, const struct esp_table_view *view,
+                               size_t n_rows, int64_t trained_us, struct esp_error *err);
+
+/* Writes or reads what a table has beyond index and weights; reading, after esp_table_take(). */
+void esp_table_rest_archive(struct esp_archive *archive, struct esp_table *table);
+
+/* For those who fill a table: whether an index of such a table may have so many slots; replaces the
+ * index by an empty one, which then has no default rows. Errors: ESP_ENOMEM. */
+bool esp_table_may_have(const struct esp_table *table, uint64_t capacity);
+enum esp_status esp_table_empty_index(struct esp_table *table, size_t capacity,
+                                      struct esp_error *err);
 
 /* Asserts the invariants of table.c by number. */
 void esp_table_check(const struct esp_table *table);

@@ -16,6 +16,7 @@
 #include "learn/backward.h"
 #include "learn/optimizer.h"
 #include "learn/rows.h"
+#include "model/parameters.h"
 
 /* Memory that one worker needs for one slice. */
 struct esp_workspace {
@@ -84,6 +85,22 @@ struct esp_step_result {
 enum esp_status esp_trainer_step(struct esp_trainer *trainer, const struct esp_rows *rows,
                                  float *logits, struct esp_step_result *result,
                                  struct esp_error *err);
+
+/* Writes or reads all that is learned and what learning on needs, between two steps. */
+void esp_trainer_archive(struct esp_archive *archive, struct esp_trainer *trainer);
+
+/*
+ * Takes the weights and rows of another trainer of the same configuration, as a snapshot holds
+ * them, and how much it had learned; the optimizers begin anew, rows were last trained at
+ * trained_us.
+ * After a failure the trainer may only be released. Errors: as esp_table_take().
+ */
+enum esp_status esp_trainer_take(struct esp_trainer *trainer,
+                                 const struct esp_parameters *parameters, int64_t trained_us,
+                                 struct esp_error *err);
+
+/* Writes or reads what a trainer has beyond its parameters; reading, after esp_trainer_take(). */
+void esp_trainer_rest_archive(struct esp_archive *archive, struct esp_trainer *trainer);
 
 /* XXH3 over all that is learned: dense weights, rows, optimizer state. */
 uint64_t esp_trainer_hash(const struct esp_trainer *trainer);

@@ -3,6 +3,8 @@
 
 #include "core/hash.h"
 
+enum { SCORE_BYTES = 33 }; /* in an archive */
+
 void esp_waiting_release(struct esp_waiting *waiting)
 {
     free(waiting->slots);
@@ -46,6 +48,45 @@ enum esp_status esp_waiting_put(struct esp_waiting *waiting, const struct esp_wa
     waiting->slots[slot] = *score;
     waiting->slots[slot].used = true;
     return ESP_OK;
+}
+
+static void score_archive(struct esp_archive *archive, struct esp_waiting_score *score)
+{
+    esp_archive_u64(archive, &score->ticket);
+    esp_archive_i64(archive, &score->impression_us);
+    esp_archive_f64(archive, &score->weight);
+    esp_archive_f32(archive, &score->cvr_logit);
+    esp_archive_f32(archive, &score->install_logit);
+    esp_archive_bool(archive, &score->holdout);
+}
+
+static void read_scores(struct esp_archive *archive, struct esp_waiting *waiting, size_t n)
+{
+    for (size_t i = 0; i < n && esp_archive_is_ok(archive); i++) {
+        struct esp_waiting_score score = {0};
+        struct esp_error err = {0};
+        score_archive(archive, &score);
+        if (!esp_archive_is_ok(archive))
+            return;
+        if (esp_waiting_put(waiting, &score, &err) != ESP_OK)
+            esp_archive_fail(archive, err.status, "%s", err.text);
+        else
+            esp_archive_check(archive, waiting->n == i + 1, "one ticket for two predictions");
+    }
+}
+
+void esp_waiting_archive(struct esp_archive *archive, struct esp_waiting *waiting)
+{
+    size_t n = waiting->n;
+    esp_archive_mark(archive, "waiting predictions", 1);
+    esp_archive_count(archive, &n, SCORE_BYTES);
+    if (esp_archive_reads(archive)) {
+        read_scores(archive, waiting, n);
+        return;
+    }
+    for (size_t i = 0; i < waiting->capacity; i++)
+        if (waiting->slots[i].used)
+            score_archive(archive, &waiting->slots[i]);
 }
 
 bool esp_waiting_take(struct esp_waiting *waiting, uint64_t ticket, struct esp_waiting_score *out)

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/archive.h"
 #include "core/status.h"
 
 struct esp_waiting_score {
@@ -32,6 +33,10 @@ void esp_waiting_release(struct esp_waiting *waiting);
 /* Keeps a copy; a ticket that waits already is replaced. Errors: ESP_ENOMEM. */
 enum esp_status esp_waiting_put(struct esp_waiting *waiting, const struct esp_waiting_score *score,
                                 struct esp_error *err);
+
+/* Writes or reads the predictions that wait; reading, into an empty one. Only what finds them is
+ * checked: each ticket is there once. */
+void esp_waiting_archive(struct esp_archive *archive, struct esp_waiting *waiting);
 
 /* Takes a ticket's prediction out. False: it does not wait. */
 bool esp_waiting_take(struct esp_waiting *waiting, uint64_t ticket, struct esp_waiting_score *out);

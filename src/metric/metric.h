@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/archive.h"
 #include "core/status.h"
 
 /* A value with its 95 % interval; low and high only if has_interval. */
@@ -82,6 +83,9 @@ void esp_paired_sums_add(struct esp_paired_sums *sums, const struct esp_unit *un
 void esp_task_sums_merge(struct esp_task_sums *sums, const struct esp_task_sums *other);
 void esp_paired_sums_merge(struct esp_paired_sums *sums, const struct esp_paired_sums *other);
 
+/* Writes or reads sums as they are; whatever numbers they hold are taken. */
+void esp_task_sums_archive(struct esp_archive *archive, struct esp_task_sums *sums);
+
 /* One task's accumulator, each example a unit: sums and, if it has them, AUC bins. { 0 } is empty.
  * Sets of examples with units of their own: scored.h. */
 struct esp_task_metric {
@@ -94,6 +98,10 @@ enum esp_status esp_task_metric_init(struct esp_task_metric *metric, bool with_a
                                      struct esp_error *err);
 void esp_task_metric_release(struct esp_task_metric *metric);
 void esp_task_metric_reset(struct esp_task_metric *metric);
+
+/* Writes or reads sums and bins, those that are not 0. Reading: the bins are made, or freed, as it
+ * was when they were written. */
+void esp_task_metric_archive(struct esp_archive *archive, struct esp_task_metric *metric);
 
 /* weight > 0 */
 void esp_task_metric_add(struct esp_task_metric *metric, double logit, bool y, double weight);
