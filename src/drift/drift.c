@@ -377,6 +377,145 @@ enum esp_status esp_drift_finish(struct esp_drift *drift, struct esp_error *err)
     return status;
 }
 
+/* ---- into a checkpoint and back -------------------------------------------------------------- */
+
+enum { WINDOW_BYTES = 8 + 1 + 8 + 8 + 8 + 8 }; /* of one without slots and examples */
+
+enum esp_status esp_drift_settle(struct esp_drift *drift, struct esp_error *err)
+{
+    return scoring_window(drift) != NULL ? score_pending(drift, err) : ESP_OK;
+}
+
+/* What the state means depends on these. */
+static void archive_configuration(struct esp_archive *archive,
+                                  const struct esp_drift_config *config)
+{
+    const struct esp_ladder *ladder = &config->ladder;
+    esp_archive_same(archive, (uint64_t)ladder->window_us, "drift.window in microseconds");
+    esp_archive_same(archive, ladder->n_ages, "the number of drift.ages");
+    for (size_t a = 0; a < ladder->n_ages; a++)
+        esp_archive_same(archive, ladder->ages[a], "one of drift.ages");
+    esp_archive_same(archive, ladder->sparse_from, "drift.sparse_from");
+    esp_archive_same(archive, ladder->sparse, "drift.sparse");
+    esp_archive_same(archive, (uint64_t)config->click_window_us, "the click window");
+    esp_archive_same(archive, config->has_installs, "whether there are installs");
+    esp_archive_same(archive, config->n_models, "the number of models");
+    esp_archive_same(archive, config->window_examples, "drift.window_examples");
+    for (size_t task = 0; task < ESP_N_TASKS; task++)
+        esp_archive_same(archive, config->has_production[task], "whether a task has scores");
+}
+
+/* A window whose times, and those of all ages before it, are numbers. */
+static bool is_window(const struct esp_ladder *ladder, int64_t window)
+{
+    int64_t oldest, next, time_us;
+    return !__builtin_sub_overflow(window, (int64_t)ladder->ages[ladder->n_ages - 1], &oldest) &&
+           !__builtin_mul_overflow(oldest, ladder->window_us, &time_us) &&
+           !__builtin_add_overflow(window, 1, &next) &&
+           !__builtin_mul_overflow(next, ladder->window_us, &time_us);
+}
+
+/* Appends an empty window to read into; NULL: the archive has failed. */
+static struct esp_holdout *add_window(struct esp_drift *drift, struct esp_archive *archive)
+{
+    struct esp_error err = {0};
+    void *windows = drift->windows;
+    enum esp_status status = esp_array_grow(&windows, &drift->capacity, drift->n_windows + 1,
+                                            sizeof *drift->windows, &err);
+    drift->windows = windows;
+    if (status != ESP_OK) {
+        esp_archive_fail(archive, status, "%s", err.text);
+        return NULL;
+    }
+    struct esp_holdout *holdout = &drift->windows[drift->n_windows++];
+    *holdout = (struct esp_holdout){0};
+    return holdout;
+}
+
+/* Invariants (1), (6), and that a window that waits is before all that may be scored. */
+static bool fits_in(const struct esp_drift *drift, size_t i, bool is_last)
+{
+    const struct esp_holdout *holdout = &drift->windows[i];
+    return is_window(&drift->config.ladder, holdout->window) &&
+           (i == 0 || drift->windows[i - 1].window < holdout->window) &&
+           (holdout->scoring ? is_last && holdout->window == drift->first_window
+                             : holdout->window < drift->first_window);
+}
+
+/* Opens the snapshot of a slot once more, for the bench. */
+static enum esp_status reopen_slot(struct esp_drift *drift, const struct esp_holdout *holdout,
+                                   const struct esp_slot *slot, struct esp_slot *scratch,
+                                   struct esp_error *err)
+{
+    const struct esp_drift_config *config = &drift->config;
+    int64_t age = config->ladder.ages[slot->age], found = INT64_MIN;
+    int64_t boundary_us = (holdout->window - age) * config->ladder.window_us;
+    struct esp_snapshot *snapshot = NULL;
+    enum esp_status status =
+        config->open(config->open_context, slot->model, boundary_us, &snapshot, err);
+    if (status != ESP_OK)
+        return status;
+    if (snapshot != NULL) {
+        struct bench *bench = &drift->bench;
+        add_slot(bench, scratch, slot->model, slot->age, snapshot);
+        const struct esp_slot *again = &scratch[bench->n_slots - 1];
+        found = again->snapshot;
+        if (found == slot->snapshot && strcmp(again->setup, slot->setup) == 0 &&
+            memcmp(again->has_task, slot->has_task, sizeof slot->has_task) == 0)
+            return ESP_OK;
+    }
+    return esp_fail(err, ESP_EDATA,
+                    "snapshot %lld of model %zu, which scores the window of drift that is open, is "
+                    "%s",
+                    (long long)slot->snapshot, slot->model,
+                    snapshot == NULL ? "gone" : "another one now");
+}
+
+static enum esp_status reopen_bench(struct esp_drift *drift, const struct esp_holdout *holdout,
+                                    struct esp_error *err)
+{
+    size_t most = drift->config.n_models * drift->config.ladder.n_ages;
+    struct esp_slot *scratch = calloc(most, sizeof *scratch);
+    enum esp_status status = scratch == NULL
+                                 ? esp_fail(err, ESP_ENOMEM, "a window of %zu slots", most)
+                                 : open_bench(&drift->bench, most, err);
+    for (size_t s = 0; status == ESP_OK && s < holdout->n_slots; s++)
+        status = reopen_slot(drift, holdout, &holdout->slots[s], scratch, err);
+    drift->bench.first = holdout->n;
+    free(scratch);
+    return status;
+}
+
+void esp_drift_archive(struct esp_archive *archive, struct esp_drift *drift)
+{
+    bool reads = esp_archive_reads(archive);
+    size_t n = drift->n_windows;
+    esp_archive_mark(archive, "drift", 1);
+    esp_archive_check(archive, drift->bench.n_pending == 0, "a holdout example without its logits");
+    archive_configuration(archive, &drift->config);
+    esp_archive_i64(archive, &drift->first_window);
+    esp_archive_u64(archive, &drift->usage.scored);
+    esp_archive_u64(archive, &drift->usage.thinned);
+    esp_archive_u64(archive, &drift->usage.measures);
+    esp_archive_check(archive,
+                      drift->first_window == INT64_MIN ||
+                          is_window(&drift->config.ladder, drift->first_window),
+                      "the first window that may still be scored");
+    esp_archive_count(archive, &n, WINDOW_BYTES);
+    for (size_t i = 0; i < n && esp_archive_is_ok(archive); i++) {
+        struct esp_holdout *holdout = reads ? add_window(drift, archive) : &drift->windows[i];
+        if (holdout == NULL)
+            return;
+        esp_holdout_archive(archive, holdout, &drift->config);
+        esp_archive_check(archive, fits_in(drift, i, i + 1 == n), "the order of windows");
+    }
+    struct esp_error err = {0};
+    const struct esp_holdout *holdout = scoring_window(drift);
+    if (reads && esp_archive_is_ok(archive) && holdout != NULL &&
+        reopen_bench(drift, holdout, &err) != ESP_OK)
+        esp_archive_fail(archive, err.status, "%s", err.text);
+}
+
 int64_t esp_drift_first_window(const struct esp_drift *drift)
 {
     return drift->first_window;

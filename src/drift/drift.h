@@ -9,6 +9,7 @@
 #ifndef ESP_DRIFT_DRIFT_H
 #define ESP_DRIFT_DRIFT_H
 
+#include "core/archive.h"
 #include "core/pool.h"
 #include "drift/ladder.h"
 #include "feature/features.h"
@@ -108,6 +109,20 @@ struct esp_drift_usage {
     uint64_t measures;
 };
 void esp_drift_usage(const struct esp_drift *drift, struct esp_drift_usage *out);
+
+/*
+ * Scores what waits for others to be scored with. Call before esp_drift_archive() writes, which
+ * cannot score; no result changes by it, for a row's logits do not depend on its batch.
+ * Errors: ESP_ENOMEM.
+ */
+enum esp_status esp_drift_settle(struct esp_drift *drift, struct esp_error *err);
+
+/*
+ * Windows, their examples and logits, counters. Snapshots are not archived: reading opens those of
+ * the window that is being scored again, through the configuration's open, and one that is gone or
+ * another is an error that names it.
+ */
+void esp_drift_archive(struct esp_archive *archive, struct esp_drift *drift);
 
 /* Asserts the invariants of drift.c by number. For tests. */
 void esp_drift_check(const struct esp_drift *drift);

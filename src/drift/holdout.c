@@ -67,17 +67,20 @@ static bool regrow(void *array_place, size_t n, size_t item_size)
     return true;
 }
 
-static enum esp_status reserve(struct esp_holdout *holdout, struct esp_error *err)
+enum esp_status esp_holdout_reserve(struct esp_holdout *holdout, size_t n_wanted,
+                                    struct esp_error *err)
 {
-    if (holdout->n < holdout->capacity)
+    if (n_wanted <= holdout->capacity)
         return ESP_OK;
     size_t n = holdout->capacity < 256 ? 256 : 2 * holdout->capacity;
+    while (n < n_wanted)
+        n *= 2;
     size_t row_bytes = (holdout->n_slots * ESP_N_TASKS + 1) * sizeof(float);
     bool ok = regrow(&holdout->units, n, sizeof *holdout->units) &&
               regrow(&holdout->tickets, n, sizeof *holdout->tickets) &&
               regrow(&holdout->weights, n, sizeof *holdout->weights) && regrow(&holdout->y, n, 1) &&
               regrow(&holdout->z, n, 1) && regrow(&holdout->clips, n, 1) &&
-              regrow(&holdout->rows, n, row_bytes);
+              (!holdout->scoring || regrow(&holdout->rows, n, row_bytes));
     for (size_t task = 0; ok && task < ESP_N_TASKS; task++)
         ok = holdout->production[task] == NULL ||
              regrow(&holdout->production[task], n, sizeof(float));
@@ -109,7 +112,7 @@ static void put_production(struct esp_holdout *holdout, size_t i,
 enum esp_status esp_holdout_add(struct esp_holdout *holdout, const struct esp_drift_example *from,
                                 bool has_installs, struct esp_error *err)
 {
-    enum esp_status status = reserve(holdout, err);
+    enum esp_status status = esp_holdout_reserve(holdout, holdout->n + 1, err);
     if (status != ESP_OK)
         return status;
     size_t i = holdout->n++;

@@ -49,6 +49,10 @@ enum esp_status esp_holdout_init(struct esp_holdout *holdout, const struct esp_d
                                  struct esp_error *err);
 void esp_holdout_release(struct esp_holdout *holdout);
 
+/* Makes room for so many examples. Errors: ESP_ENOMEM. */
+enum esp_status esp_holdout_reserve(struct esp_holdout *holdout, size_t n_wanted,
+                                    struct esp_error *err);
+
 /* True if the window's threshold lets the unit in. */
 bool esp_holdout_wants(const struct esp_holdout *holdout, uint64_t unit);
 
@@ -66,6 +70,11 @@ enum esp_status esp_holdout_close(struct esp_holdout *holdout, bool has_installs
 
 /* Notes an install label; false: the ticket is not of this window. */
 bool esp_holdout_install(struct esp_holdout *holdout, uint64_t ticket, bool z);
+
+/* Of a window whose examples are all scored. Reading makes the window, which is released whether
+ * that succeeds or not; what its number means is the caller's to check. */
+void esp_holdout_archive(struct esp_archive *archive, struct esp_holdout *holdout,
+                         const struct esp_drift_config *config);
 
 uint64_t esp_holdout_bytes(const struct esp_holdout *holdout);
 

@@ -1,6 +1,7 @@
 /* drift_helper.c - see drift_helper.h. */
 #include "drift_helper.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -66,6 +67,25 @@ void test_files_release(struct test_files *files)
 }
 
 /* ---- streams ---- */
+
+enum { H = 1600 }; /* of a window, in us */
+
+const struct test_plan test_small_plan = {
+    .name = "small",
+    .ladder = {H, 5, {0, 1, 2, 4, 7}, 2, 2},
+    .click_window_us = H / 2,
+    .install_window_us = 9 * H,
+    .has_installs = true,
+    .n_models = 2,
+    .setups = {TEST_IPSP, TEST_CTR},
+    .n_impressions = 60,
+    .n_windows = 4,
+    .window_examples = 50,
+    .n_units = 20,
+    .production = 0.7,
+    .missing = 0.1,
+    .holdout = 0.9,
+};
 
 void test_values(struct test_random *random, struct esp_value values[TEST_FIELDS])
 {
@@ -248,4 +268,31 @@ enum esp_status test_stream_feed(const struct test_stream *stream, struct esp_dr
         .example = &example, .values = impression->values, .unit = impression->unit};
     memcpy(taken.production, impression->production, sizeof taken.production);
     return esp_drift_click(drift, &taken, err);
+}
+
+enum esp_status test_write_measure(void *context, const struct esp_drift_measure *m,
+                                   struct esp_error *err)
+{
+    GString *text = context;
+    (void)err;
+    const struct esp_figure *figures[] = {&m->figures.log_loss,    &m->figures.normalised_entropy,
+                                          &m->figures.calibration, &m->figures.roc_auc,
+                                          &m->figures.pr_auc,      &m->drift_loss,
+                                          &m->production_loss};
+    g_string_append_printf(text, "%d %zu %s %" PRId64 " %d %u %" PRId64 " %a", (int)m->source,
+                           m->model, m->setup, m->window_start_us, (int)m->task, m->age,
+                           m->snapshot, m->share);
+    const unsigned char *sums[] = {(const unsigned char *)&m->sums,
+                                   (const unsigned char *)&m->paired,
+                                   (const unsigned char *)&m->production};
+    const size_t sizes[] = {sizeof m->sums, sizeof m->paired, sizeof m->production};
+    for (size_t s = 0; s < 3; s++)
+        for (size_t i = 0; i < sizes[s]; i++)
+            g_string_append_printf(text, "%02x", sums[s][i]);
+    for (size_t f = 0; f < sizeof figures / sizeof figures[0]; f++)
+        g_string_append_printf(text, " %d%d %a %a %a", figures[f]->defined,
+                               figures[f]->has_interval, figures[f]->value, figures[f]->low,
+                               figures[f]->high);
+    g_string_append_c(text, '\n');
+    return ESP_OK;
 }

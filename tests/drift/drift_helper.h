@@ -39,6 +39,9 @@ struct test_plan {
     double cut; /* share of the labels, at the end, that never come */
 };
 
+/* Little of everything, for states of a few kilobytes. */
+extern const struct test_plan test_small_plan;
+
 struct test_impression {
     int64_t time_us, click_us, install_us; /* ESP_TIME_NONE: none that counts */
     bool y, z, holdout;
@@ -85,5 +88,9 @@ struct esp_drift_config test_stream_config(const struct test_stream *stream);
 /* Gives the label at a place to the stage, as the learning thread does. */
 enum esp_status test_stream_feed(const struct test_stream *stream, struct esp_drift *drift,
                                  size_t place, struct esp_error *err);
+
+/* An emit: every bit of a measure as a line of the GString that is its context. */
+enum esp_status test_write_measure(void *context, const struct esp_drift_measure *measure,
+                                   struct esp_error *err);
 
 #endif

@@ -230,34 +230,6 @@ static void equals_the_twin(gconstpointer data)
 
 /* ---- nothing but the label order matters ---- */
 
-/* Every bit of a measure as a line. */
-static enum esp_status write_measure(void *context, const struct esp_drift_measure *m,
-                                     struct esp_error *err)
-{
-    GString *text = context;
-    (void)err;
-    const struct esp_figure *figures[] = {&m->figures.log_loss,    &m->figures.normalised_entropy,
-                                          &m->figures.calibration, &m->figures.roc_auc,
-                                          &m->figures.pr_auc,      &m->drift_loss,
-                                          &m->production_loss};
-    g_string_append_printf(text, "%d %zu %s %" PRId64 " %d %u %" PRId64 " %a", (int)m->source,
-                           m->model, m->setup, m->window_start_us, (int)m->task, m->age,
-                           m->snapshot, m->share);
-    const unsigned char *sums[] = {(const unsigned char *)&m->sums,
-                                   (const unsigned char *)&m->paired,
-                                   (const unsigned char *)&m->production};
-    const size_t sizes[] = {sizeof m->sums, sizeof m->paired, sizeof m->production};
-    for (size_t s = 0; s < 3; s++)
-        for (size_t i = 0; i < sizes[s]; i++)
-            g_string_append_printf(text, "%02x", sums[s][i]);
-    for (size_t f = 0; f < sizeof figures / sizeof figures[0]; f++)
-        g_string_append_printf(text, " %d%d %a %a %a", figures[f]->defined,
-                               figures[f]->has_interval, figures[f]->value, figures[f]->low,
-                               figures[f]->high);
-    g_string_append_c(text, '\n');
-    return ESP_OK;
-}
-
 /* All measures of a stream; told of moments between labels as well if `between`. */
 static GString *measures_of(const struct test_plan *plan, size_t n_threads, bool between)
 {
@@ -267,7 +239,7 @@ static GString *measures_of(const struct test_plan *plan, size_t n_threads, bool
     struct esp_drift *drift = NULL;
     test_stream_draw(&stream, plan, &files, 77);
     struct esp_drift_config config = test_stream_config(&stream);
-    config.emit = write_measure;
+    config.emit = test_write_measure;
     config.emit_context = text;
     if (n_threads > 0)
         g_assert_cmpint(esp_pool_new(n_threads, &pool, NULL), ==, ESP_OK);
@@ -427,7 +399,7 @@ static void a_snapshot_that_cannot_be_opened_ends_the_call(void)
     test_stream_draw(&stream, &plans[0], &files, 1);
     struct esp_drift_config config = test_stream_config(&stream);
     config.open = open_nothing;
-    config.emit = write_measure;
+    config.emit = test_write_measure;
     g_assert_cmpint(esp_drift_new(&config, NULL, &drift, NULL), ==, ESP_OK);
     g_assert_cmpint(esp_drift_advance(drift, H, NULL), ==, ESP_OK);
     g_assert_cmpint(click_at(drift, H / 2, 1, &err), ==, ESP_EIO);
