@@ -22,6 +22,24 @@ static void learning_section(struct esp_archive *archive, struct train *train)
     learning_archive(archive, &train->learning);
 }
 
+static void features_section(struct esp_archive *archive, struct train *train)
+{
+    esp_features_archive(archive, train->learning.features);
+}
+
+static void models_section(struct esp_archive *archive, struct train *train)
+{
+    for (size_t i = 0; i < train->config.n_models; i++)
+        esp_learner_archive(archive, train->learning.learners[i]);
+}
+
+/* Whether there is drift is an option that the state depends on. */
+static void drift_section(struct esp_archive *archive, struct train *train)
+{
+    if (train->learning.measuring.drift != NULL)
+        esp_drift_archive(archive, train->learning.measuring.drift);
+}
+
 /* ---- all of them ----------------------------------------------------------------------------- */
 
 /* In the order in which they are read. */
@@ -33,8 +51,8 @@ static const struct section before_readers[] = {
     {"inputs", inputs_section},
 };
 static const struct section after_readers[] = {
-    {"ingest", ingest_section},
-    {"learning", learning_section},
+    {"ingest", ingest_section}, {"learning", learning_section}, {"features", features_section},
+    {"models", models_section}, {"drift", drift_section},
 };
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
 
@@ -94,9 +112,8 @@ enum esp_status train_state_read(struct train *train, const struct esp_checkpoin
 
 enum esp_status train_state_settle(struct train *train, struct esp_error *err)
 {
-    (void)train;
-    (void)err;
-    return ESP_OK;
+    struct esp_drift *drift = train->learning.measuring.drift;
+    return drift == NULL ? ESP_OK : esp_drift_settle(drift, err);
 }
 
 bool train_state_is_settled(struct train *train)
