@@ -160,8 +160,7 @@ void esp_arrivals_release(struct esp_join_partition *partition)
 
 /* ---- ruling ---- */
 
-/* What the join itself cannot take. None of it moves time. */
-static enum esp_reject reject_of(const struct esp_joiner *joiner, const struct esp_header *header)
+enum esp_reject esp_arrival_reject(const struct esp_joiner *joiner, const struct esp_header *header)
 {
     if (header->reject != ESP_REJECT_NONE)
         return (enum esp_reject)header->reject;
@@ -183,14 +182,23 @@ enum esp_status esp_arrival(struct esp_joiner *joiner, enum esp_event_kind kind,
     struct esp_join_partition *own = &joiner->partitions[joiner->first[kind] + partition];
     struct arrival arrival = {kind, partition, header};
     joiner->counters[kind].read++;
-    enum esp_reject reject = reject_of(joiner, header);
+    enum esp_reject reject = esp_arrival_reject(joiner, header);
     if (reject != ESP_REJECT_NONE)
         return turn_away(joiner, &arrival, ESP_VERDICT_DEAD, reject, false, err);
-    if (esp_partition_clock_accepts(&own->clock, header->time_us, header->log_time_us))
+    struct esp_rewind here = {header->offset, own->clock.largest_us};
+    if (esp_partition_clock_accepts(&own->clock, header->time_us, header->log_time_us)) {
+        if (own->clock.largest_us >= own->rewinds.next_us)
+            esp_rewind_note(joiner, own, here);
         return admit(joiner, &arrival, err);
+    }
+    if (own->n_held == 0)
+        own->held_since = header->offset;
     struct esp_settlement settlement;
     enum esp_ruling ruling =
         esp_partition_clock_see(&own->clock, header->time_us, header->log_time_us, &settlement);
+    here.offset = own->held_since;
+    if (own->clock.largest_us >= own->rewinds.next_us && own->clock.largest_us > here.largest_us)
+        esp_rewind_note(joiner, own, here);
     if (settlement.n_settled > 0) {
         enum esp_status status = settle(joiner, kind, partition, own, &settlement, err);
         if (status != ESP_OK)
@@ -214,6 +222,9 @@ enum esp_status esp_arrivals_end(struct esp_joiner *joiner, enum esp_event_kind 
 {
     struct esp_join_partition *own = &joiner->partitions[joiner->first[kind] + partition];
     struct esp_settlement settlement;
+    struct esp_rewind since = {own->held_since, own->clock.largest_us};
     esp_partition_clock_end(&own->clock, &settlement);
+    if (own->clock.largest_us >= own->rewinds.next_us && own->clock.largest_us > since.largest_us)
+        esp_rewind_note(joiner, own, since);
     return settle(joiner, kind, partition, own, &settlement, err);
 }

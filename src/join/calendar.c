@@ -347,3 +347,169 @@ void esp_calendar_each(const struct esp_calendar *calendar,
                       (uint32_t)chunk->entries[k]);
     }
 }
+
+/* ---- in a checkpoint ---- */
+
+struct soundness {
+    int64_t not_before_us;
+    bool is_sound;
+};
+
+static void visit_time(void *context, int64_t time_us, uint32_t ref)
+{
+    struct soundness *soundness = context;
+    (void)ref;
+    soundness->is_sound = soundness->is_sound && time_us >= soundness->not_before_us;
+}
+
+bool esp_calendar_is_sound(const struct esp_calendar *calendar)
+{
+    for (size_t i = calendar->run_at; i + 1 < calendar->run_n; i++) {
+        uint64_t a = calendar->run[i], b = calendar->run[i + 1];
+        if (a >> 32 > b >> 32 ||
+            (a >> 32 == b >> 32 &&
+             esp_calendar_compare(&calendar->order, (uint32_t)a, (uint32_t)b) > 0))
+            return false;
+    }
+    for (size_t i = 1; i < calendar->side_n; i++) {
+        if (is_before(calendar, &calendar->side[i], &calendar->side[(i - 1) / 2]))
+            return false;
+    }
+    for (size_t i = 0; i < calendar->n_buckets; i++) {
+        int64_t number = calendar->heap[i]->number;
+        if (calendar->heap[i]->n == 0 || (calendar->is_open && number <= calendar->open_number) ||
+            (i > 0 && number <= calendar->heap[(i - 1) / 2]->number))
+            return false;
+    }
+    struct soundness soundness = {calendar->not_before_us, true};
+    esp_calendar_each(calendar, visit_time, &soundness);
+    return soundness.is_sound;
+}
+
+static bool is_number(const struct esp_calendar *calendar, int64_t number, int64_t max_us)
+{
+    return number >= -max_us >> calendar->shift && number <= max_us >> calendar->shift;
+}
+
+static void archive_run(struct esp_archive *archive, struct esp_calendar *calendar)
+{
+    size_t n = calendar->run_n - calendar->run_at;
+    void *run = n == 0 ? NULL : calendar->run + calendar->run_at;
+    esp_archive_array(archive, &run, &n, sizeof *calendar->run);
+    if (!esp_archive_reads(archive))
+        return;
+    calendar->run = run;
+    calendar->run_n = calendar->run_capacity = n;
+    calendar->n_runs = calendar->is_open;
+    bool is_within = true;
+    for (size_t i = 0; i < n; i++)
+        is_within = is_within && calendar->run[i] >> 32 >> calendar->shift == 0;
+    esp_archive_check(archive, is_within, "a time within a bucket");
+}
+
+static void archive_side(struct esp_archive *archive, struct esp_calendar *calendar, int64_t max_us)
+{
+    enum { ENTRY_BYTES = 12 };
+    size_t n = calendar->side_n;
+    esp_archive_count(archive, &n, ENTRY_BYTES);
+    if (esp_archive_reads(archive) && n > 0) {
+        calendar->side = calloc(n, sizeof *calendar->side);
+        if (calendar->side == NULL) {
+            esp_archive_fail(archive, ESP_ENOMEM, "out of memory for %zu entries", n);
+            return;
+        }
+        calendar->side_n = calendar->side_capacity = n;
+    }
+    for (size_t i = 0; i < n && esp_archive_is_ok(archive); i++) {
+        struct esp_calendar_entry *entry = &calendar->side[i];
+        esp_archive_i64(archive, &entry->time_us);
+        esp_archive_u32(archive, &entry->ref);
+        bool is_here = entry->time_us >= -max_us && entry->time_us <= max_us &&
+                       entry->time_us >> calendar->shift <= calendar->open_number;
+        esp_archive_check(archive, is_here, "the time of an entry");
+    }
+}
+
+/* A bucket's entries, chunk by chunk from the newest, the only one that need not be full. */
+static void archive_entries(struct esp_archive *archive, struct esp_calendar *calendar,
+                            struct esp_calendar_bucket *bucket)
+{
+    size_t n = bucket->n;
+    struct esp_calendar_chunk **place = &bucket->chunks;
+    esp_archive_count(archive, &n, sizeof(uint64_t));
+    if (!esp_archive_check(archive, n > 0, "an empty bucket"))
+        return;
+    for (size_t n_left = n; n_left > 0 && esp_archive_is_ok(archive); place = &(*place)->next) {
+        size_t n_here = (n_left - 1) % CHUNK_ENTRIES + 1;
+        if (esp_archive_reads(archive)) {
+            *place = calloc(1, sizeof **place);
+            if (*place == NULL) {
+                esp_archive_fail(archive, ESP_ENOMEM, "out of memory for a bucket's entries");
+                return;
+            }
+            calendar->n_chunks++;
+            (*place)->n = n_here;
+        }
+        esp_archive_bytes(archive, (*place)->entries, n_here * sizeof *(*place)->entries);
+        bool is_within = true;
+        for (size_t i = 0; i < n_here; i++)
+            is_within = is_within && (*place)->entries[i] >> 32 >> calendar->shift == 0;
+        esp_archive_check(archive, is_within, "a time within a bucket");
+        n_left -= n_here;
+    }
+    bucket->n = n;
+}
+
+/* In the order of the heap, which pushing them in that order gives back. */
+static void archive_bucket(struct esp_archive *archive, struct esp_calendar *calendar, size_t i,
+                           int64_t max_us)
+{
+    int64_t number = 0;
+    if (!esp_archive_reads(archive))
+        number = calendar->heap[i]->number;
+    esp_archive_i64(archive, &number);
+    if (!esp_archive_check(archive, is_number(calendar, number, max_us), "the number of a bucket"))
+        return;
+    struct esp_calendar_bucket *bucket;
+    struct esp_error err = {0};
+    enum esp_status status = ESP_OK;
+    if (esp_archive_reads(archive))
+        status = find_bucket(calendar, number, &bucket, &err);
+    else
+        bucket = calendar->heap[i];
+    if (status != ESP_OK)
+        esp_archive_fail(archive, status, "%s", err.text);
+    else if (esp_archive_check(archive, calendar->n_buckets > i && calendar->heap[i] == bucket,
+                               "the order of the buckets"))
+        archive_entries(archive, calendar, bucket);
+}
+
+void esp_calendar_archive(struct esp_archive *archive, struct esp_calendar *calendar,
+                          int64_t max_us)
+{
+    enum { LEAST_BYTES = 24 }; /* of a bucket with one entry */
+    size_t n_buckets = calendar->n_buckets;
+    esp_archive_mark(archive, "calendar", 1);
+    esp_archive_same(archive, calendar->shift, "the width of a calendar's buckets (a power of 2)");
+    esp_archive_i64(archive, &calendar->not_before_us);
+    esp_archive_bool(archive, &calendar->is_open);
+    esp_archive_i64(archive, &calendar->open_number);
+    if (!esp_archive_check(archive,
+                           is_number(calendar, calendar->open_number, max_us) &&
+                               (calendar->is_open || calendar->open_number == 0),
+                           "the number of a bucket"))
+        return;
+    calendar->run_start_us = (int64_t)((uint64_t)calendar->open_number << calendar->shift);
+    archive_run(archive, calendar);
+    archive_side(archive, calendar, max_us);
+    esp_archive_check(archive, calendar->is_open || (calendar->run_n == 0 && calendar->side_n == 0),
+                      "a sorted bucket before the first");
+    esp_archive_count(archive, &n_buckets, LEAST_BYTES);
+    for (size_t i = 0; i < n_buckets && esp_archive_is_ok(archive); i++)
+        archive_bucket(archive, calendar, i, max_us);
+    if (!esp_archive_reads(archive))
+        return;
+    calendar->n = calendar->run_n + calendar->side_n;
+    for (size_t i = 0; i < calendar->n_buckets; i++)
+        calendar->n += calendar->heap[i]->n;
+}

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/archive.h"
 #include "core/bytes.h"
 #include "core/status.h"
 
@@ -133,6 +134,17 @@ static inline uint32_t esp_calendar_ahead(const struct esp_calendar *calendar, s
 }
 
 size_t esp_calendar_memory(const struct esp_calendar *calendar);
+
+/*
+ * The calendar in a checkpoint; reading fills one that _init() made with the same width. Its times
+ * are at most max_us from zero then. Where the references lead is left to the caller to check, and
+ * after that esp_calendar_is_sound(), which compares what they lead to.
+ */
+void esp_calendar_archive(struct esp_archive *archive, struct esp_calendar *calendar,
+                          int64_t max_us);
+
+/* Do the invariants in calendar.c hold? Linear in the entries. */
+bool esp_calendar_is_sound(const struct esp_calendar *calendar);
 
 /* Calls visit once an entry, in no order. For checks. */
 void esp_calendar_each(const struct esp_calendar *calendar,

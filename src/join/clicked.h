@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/archive.h"
 #include "core/status.h"
 
 struct esp_clicked {
@@ -35,5 +36,9 @@ enum esp_status esp_clicked_take(struct esp_clicked_table *table, struct esp_cli
                                  uint32_t *out, struct esp_error *err);
 
 void esp_clicked_give(struct esp_clicked_table *table, uint32_t index);
+
+/* The table in a checkpoint; reading fills one that is { 0 }. Its free entries are sound then;
+ * what the others say is left to the caller to check. */
+void esp_clicked_table_archive(struct esp_archive *archive, struct esp_clicked_table *table);
 
 #endif

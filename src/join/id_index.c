@@ -226,3 +226,54 @@ void esp_id_index_remove(struct esp_id_index *index, size_t slot)
     if (index->n_homes > 4 * MIN_HOMES && index->n_used < index->n_homes)
         (void)copy_to_size(index, index->n_homes / 2); /* else it just stays large */
 }
+
+/* ---- in a checkpoint ---- */
+
+/*
+ * Is every entry where a search finds it, and does every search end? So it is if an entry that
+ * stands behind its home has only full lines from there on before it, and the last line is not
+ * full.
+ */
+static bool is_sound(const struct esp_id_index *index)
+{
+    size_t n_used = 0, n_lines = index->n_homes + ESP_LINES_BEHIND;
+    size_t full_from = 0; /* the lines from here up to this one are full */
+    for (size_t at = 0; at < n_lines; at++) {
+        const struct esp_id_line *line = &index->lines[at];
+        unsigned empty = esp_line_equal(line->refs, 0);
+        for (size_t i = 0; i < ESP_LINE_SLOTS; i++) {
+            if (line->refs[i] == 0)
+                continue;
+            size_t home = esp_id_index_home(index, line->halves[i]);
+            if (home > at || home < full_from)
+                return false;
+            n_used++;
+        }
+        if (empty != 0)
+            full_from = at + 1;
+    }
+    return full_from == n_lines && n_used == index->n_used;
+}
+
+void esp_id_index_archive(struct esp_archive *archive, struct esp_id_index *index)
+{
+    size_t n_lines = index->n_homes == 0 ? 0 : index->n_homes + ESP_LINES_BEHIND;
+    esp_archive_mark(archive, "id index", 1);
+    esp_archive_count(archive, &n_lines, LINE_BYTES);
+    if (esp_archive_reads(archive) && n_lines > 0) {
+        bool is_possible = n_lines >= MIN_HOMES + ESP_LINES_BEHIND && n_lines <= UINT32_MAX;
+        if (!esp_archive_check(archive, is_possible, "the size of an index of ids"))
+            return;
+        if (!new_lines(index, n_lines - ESP_LINES_BEHIND))
+            esp_archive_fail(archive, ESP_ENOMEM, "out of memory for an index of %zu lines",
+                             n_lines);
+    }
+    esp_archive_size(archive, &index->n_used);
+    if (!esp_archive_is_ok(archive))
+        return;
+    esp_archive_bytes(archive, index->lines, n_lines * LINE_BYTES);
+    if (esp_archive_is_ok(archive) && n_lines > 0)
+        esp_archive_check(archive, is_sound(index), "an index of ids");
+    else
+        esp_archive_check(archive, index->n_used == 0, "an index of ids");
+}

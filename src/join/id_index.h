@@ -26,6 +26,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "core/archive.h"
 #include "core/status.h"
 #include "join/prefetch.h"
 
@@ -64,6 +65,18 @@ enum esp_status esp_id_index_add(struct esp_id_index *index, uint64_t hash, uint
 
 /* Empties a slot in use. Other entries may move. */
 void esp_id_index_remove(struct esp_id_index *index, size_t slot);
+
+/* How many slots there are, used or not: they are named 0 .. n - 1. */
+static inline size_t esp_id_index_n_slots(const struct esp_id_index *index)
+{
+    return index->n_homes == 0 ? 0 : (index->n_homes + ESP_LINES_BEHIND) * ESP_LINE_SLOTS;
+}
+
+/*
+ * The index in a checkpoint; reading fills one that is { 0 }. Every entry of it is found by its
+ * half then; where the references lead is left to the caller to check.
+ */
+void esp_id_index_archive(struct esp_archive *archive, struct esp_id_index *index);
 
 /* Bytes in use; a mapping counts as far as it is filled. */
 size_t esp_id_index_memory(const struct esp_id_index *index);

@@ -257,3 +257,44 @@ size_t esp_intake_n_reached(const struct esp_intake *intake)
 {
     return intake->n_reached;
 }
+
+/* ---- in a checkpoint ---- */
+
+/*
+ * The clock is monotonic, and of another process: since when a partition was silent, and when it
+ * may be asked again, begins anew. That changes what is read next, on which no label depends; and a
+ * partition may be idle later than it would have been, for which W stands a little longer. Results
+ * are claimed to be the same only where nothing is late behind an idle partition, and where nothing
+ * is, it does not matter when W passed it.
+ */
+void esp_intake_archive(struct esp_archive *archive, struct esp_intake *intake)
+{
+    const int64_t max_us = INT64_C(1) << 61;
+    bool is_closed = esp_joiner_is_closed(intake->joiner);
+    esp_archive_mark(archive, "intake", 1);
+    esp_archive_i64(archive, &intake->start_us);
+    esp_archive_check(archive,
+                      intake->start_us == ESP_TIME_NONE ||
+                          (intake->start_us >= -max_us && intake->start_us <= max_us),
+                      "where the input began");
+    for (size_t kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        size_t n = intake->config.n_partitions[kind], n_saved = n;
+        esp_archive_size(archive, &n_saved);
+        if (!esp_archive_check(archive, n_saved <= n, "the number of partitions"))
+            return;
+        for (size_t i = 0; i < n; i++) {
+            struct source *source = &intake->sources[intake->first[kind] + i];
+            if (i < n_saved) {
+                esp_archive_bool(archive, &source->is_new);
+                esp_archive_bool(archive, &source->has_reached);
+            } else {
+                source->is_new = true;
+            }
+            if (esp_archive_reads(archive)) {
+                intake->n_reached += source->has_reached;
+                source->has_ended = is_closed;
+                intake->n_ended += is_closed;
+            }
+        }
+    }
+}

@@ -66,6 +66,13 @@ enum esp_status esp_intake_note(struct esp_intake *intake, enum esp_event_kind k
                                 uint32_t partition, size_t n, enum esp_log_position position,
                                 int64_t now_us, struct esp_error *err);
 
+/*
+ * The intake in a checkpoint, after its joiner. Reading fills one that _new() made with the same
+ * configuration for the joiner that was read, and that may have more partitions of a topic: the
+ * others are as if just added.
+ */
+void esp_intake_archive(struct esp_archive *archive, struct esp_intake *intake);
+
 /* How many partitions are idle or paused now, and of how many the log has confirmed the end at
  * least once; for counters. */
 size_t esp_intake_n_idle(const struct esp_intake *intake);

@@ -53,6 +53,11 @@
  *  (7) Nothing waits, and no label is due, before the position.
  *  (8) A segment's count of live records is the number of calendar entries that lead into it.
  *  (9) An event is held if and only if its partition's clock holds its time.
+ * (10) A reference leads to a whole record, of the kind and time that its entry says, and each
+ *      record has one entry that keeps it.
+ * (11) A calendar is in order.
+ * (12) A click before the position is an impression's own: one with a click, or whose click stage
+ *      has passed, is not later than the position.
  */
 #include "join/joiner.h"
 
@@ -175,6 +180,7 @@ static enum esp_status insert_partitions(struct esp_joiner *joiner, enum esp_eve
         partitions[i] = (struct esp_join_partition){.held = NULL};
         esp_partition_clock_init(&partitions[i].clock, config->grace_us[kind], config->future_us,
                                  config->ahead_us);
+        esp_rewind_init(joiner, &partitions[i]);
         sources[i] = (struct esp_watermark_source){.watermark_us = ESP_TIME_NONE};
     }
     joiner->n_partitions = n_all;
@@ -319,6 +325,26 @@ enum esp_status esp_joiner_add_partitions(struct esp_joiner *joiner, enum esp_ev
     return ESP_OK;
 }
 
+enum esp_status esp_joiner_begin_at(struct esp_joiner *joiner, enum esp_event_kind kind,
+                                    uint32_t partition, const struct esp_rewind *point,
+                                    struct esp_error *err)
+{
+    enum esp_status status = check_partition(joiner, kind, partition, err);
+    if (status != ESP_OK)
+        return status;
+    size_t index = partition_index(joiner, kind, partition);
+    struct esp_join_partition *own = &joiner->partitions[index];
+    bool is_time = point->largest_us >= -ESP_JOIN_MAX_US && point->largest_us <= ESP_JOIN_MAX_US;
+    if ((point->largest_us != ESP_TIME_NONE && !is_time) ||
+        own->clock.largest_us != ESP_TIME_NONE || own->n_held > 0)
+        return esp_fail(err, ESP_EINVAL, "partition %u of kind %d cannot begin at this point",
+                        (unsigned)partition, (int)kind);
+    own->clock.largest_us = point->largest_us;
+    esp_rewinds_init(&own->rewinds, own->rewinds.shift, *point);
+    note_partition(joiner, index);
+    return ESP_OK;
+}
+
 /* Fetches what the first n_here headers need beyond their home lines, which were fetched the time
  * before, and the home lines of those behind them. */
 static void look_ahead(const struct esp_joiner *joiner, const struct esp_header *headers,
@@ -410,6 +436,11 @@ enum esp_status esp_joiner_close(struct esp_joiner *joiner, struct esp_error *er
         joiner->is_closed = true;
     }
     return status;
+}
+
+bool esp_joiner_is_closed(const struct esp_joiner *joiner)
+{
+    return joiner->is_closed;
 }
 
 int64_t esp_joiner_watermark(const struct esp_joiner *joiner)

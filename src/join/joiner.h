@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/archive.h"
 #include "core/bytes.h"
 #include "core/status.h"
 #include "event/event.h"
@@ -92,6 +93,12 @@ struct esp_joiner_config {
     size_t max_store_bytes; /* of the ring's segments, at least three; 0: 32 GiB, the most */
 };
 
+/* A place that a partition can be read again from: see rewinds.h. */
+struct esp_rewind {
+    int64_t offset;     /* of the record to begin with, or ESP_OFFSET_EARLIEST */
+    int64_t largest_us; /* of the times accepted before it; ESP_TIME_NONE: there were none */
+};
+
 struct esp_joiner;
 
 /* Errors: ESP_EINVAL, ESP_ENOMEM. */
@@ -110,6 +117,15 @@ void esp_joiner_free(struct esp_joiner *joiner);
  */
 enum esp_status esp_joiner_add_partitions(struct esp_joiner *joiner, enum esp_event_kind kind,
                                           size_t n, struct esp_error *err);
+
+/*
+ * Begins a partition of a new joiner at a point that another joiner gave, before its first event:
+ * its records, read from the point's offset on, are ruled on as that one ruled on them.
+ * Errors: ESP_EINVAL (it has had events, or the time is out of range).
+ */
+enum esp_status esp_joiner_begin_at(struct esp_joiner *joiner, enum esp_event_kind kind,
+                                    uint32_t partition, const struct esp_rewind *point,
+                                    struct esp_error *err);
 
 /*
  * Takes a batch of one partition, in its order; rejected headers are counted as dead. Batches of
@@ -165,6 +181,39 @@ int64_t esp_joiner_partition_watermark(const struct esp_joiner *joiner, enum esp
 
 void esp_joiner_counters(const struct esp_joiner *joiner, enum esp_event_kind kind,
                          struct esp_join_counters *out);
+
+/*
+ * How far back in event time a label depends: one that is due at B is decided by the events from
+ * B - reach on, which is W_c + W_z. See joiner_rewind.c for why, and what a whole rewind needs.
+ */
+int64_t esp_joiner_reach_us(const struct esp_joiner *joiner);
+
+/*
+ * The last point of a partition from which every event of before_us or later that its clock accepts
+ * will be read again. For labels due at B or later: before_us = B - reach. Points are kept for each
+ * B from the last label that left less the reach; further back there may be none.
+ *
+ * Returns false if there is none.
+ */
+bool esp_joiner_rewind_point(const struct esp_joiner *joiner, enum esp_event_kind kind,
+                             uint32_t partition, int64_t before_us, struct esp_rewind *out);
+
+/*
+ * The joiner in a checkpoint, between two calls of the others: nothing is lent out then, and what
+ * was turned away has been taken.
+ *
+ * Reading fills a joiner that _new() made with the same configuration and that has seen nothing. It
+ * may have more partitions of a topic than were saved: the others are as if just added. What had
+ * ended under `hold` has not ended any more, and nothing is idle. One that was closed stays closed.
+ */
+void esp_joiner_archive(struct esp_archive *archive, struct esp_joiner *joiner);
+
+/* Was esp_joiner_close() called, perhaps before the state was saved? */
+bool esp_joiner_is_closed(const struct esp_joiner *joiner);
+
+/* After reading: one more than the largest writer of an impression that is pending, 0 if none is.
+ * More than the impressions' decoder has, and the checkpoint cannot be used. */
+size_t esp_joiner_n_writers(const struct esp_joiner *joiner);
 
 struct esp_joiner_usage {
     uint64_t pending;      /* impressions with a label still to leave */

@@ -1,10 +1,12 @@
 /*
- * joiner_state.h - the joiner's state, and the calls between its four parts:
+ * joiner_state.h - the joiner's state, and the calls between its parts:
  *
  *     arrivals.c    an event comes in: late, dead, held, or stored
  *     pairing.c     W passes an event's own time: it finds its partner or it does not
  *     departures.c  W passes a maturity: a label leaves
  *     joiner.c      the public face, and the essay
+ *     joiner_rewind.c, joiner_archive.c, joiner_check.c
+ *                   where to read again from; checkpoints; whether the invariants hold
  */
 #ifndef ESP_JOIN_JOINER_STATE_H
 #define ESP_JOIN_JOINER_STATE_H
@@ -16,6 +18,7 @@
 #include "join/joiner.h"
 #include "join/outcasts.h"
 #include "join/partition_clock.h"
+#include "join/rewinds.h"
 #include "join/stored.h"
 #include "join/watermark.h"
 
@@ -46,6 +49,8 @@ struct esp_join_partition {
     struct esp_partition_clock clock;
     struct esp_held *held; /* (clock.n_held), room for ESP_MAX_HELD; NULL until one is held */
     size_t n_held;
+    int64_t held_since; /* offset of the first that was held since none was; if n_held > 0 */
+    struct esp_rewinds rewinds;
 };
 
 struct esp_joiner {
@@ -84,6 +89,7 @@ struct esp_joiner {
     uint64_t n_stored;     /* impressions stored and still pending */
     uint64_t record_bytes; /* their payloads */
     uint64_t held_bytes;
+    size_t n_writers; /* that the impressions of a state that was read need */
     struct esp_outcasts outcasts;
 };
 
@@ -162,9 +168,27 @@ static inline void esp_impression_done(struct esp_joiner *joiner, const struct e
  */
 enum esp_status esp_arrival(struct esp_joiner *joiner, enum esp_event_kind kind, uint32_t partition,
                             const struct esp_header *header, struct esp_error *err);
+/* What the join itself cannot take, and NONE if it can. None of it moves time. */
+enum esp_reject esp_arrival_reject(const struct esp_joiner *joiner,
+                                   const struct esp_header *header);
 enum esp_status esp_arrivals_end(struct esp_joiner *joiner, enum esp_event_kind kind,
                                  uint32_t partition, struct esp_error *err);
 void esp_arrivals_release(struct esp_join_partition *partition);
+
+/* joiner_rewind.c. The record at this offset (or what was held before it) has raised a partition's
+ * largest time, which was before_us, into a new bucket. */
+void esp_rewind_note(struct esp_joiner *joiner, struct esp_join_partition *partition,
+                     struct esp_rewind point);
+
+/* The points of a partition that is read from its first record on. */
+void esp_rewind_init(const struct esp_joiner *joiner, struct esp_join_partition *partition);
+
+/*
+ * joiner_check.c. The number of the first invariant of joiner.c that is broken, 0: none. *out_what
+ * says what is wrong. Reads no further than a broken state allows.
+ */
+enum { ESP_UNSOUND_NO_MEMORY = -1 }; /* to find out */
+int esp_joiner_unsound(const struct esp_joiner *joiner, const char **out_what);
 
 /* pairing.c. Applies what waits below the limit (at most W), in the order of the definition.
  * Errors: ESP_ENOMEM. */

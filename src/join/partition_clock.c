@@ -104,3 +104,26 @@ int64_t esp_partition_clock_held_watermark(const struct esp_partition_clock *clo
         earliest_us = clock->held_us[i] < earliest_us ? clock->held_us[i] : earliest_us;
     return earliest_us - clock->grace_us;
 }
+
+static bool is_time(int64_t time_us, int64_t max_us)
+{
+    return time_us >= -max_us && time_us <= max_us;
+}
+
+void esp_partition_clock_archive(struct esp_archive *archive, struct esp_partition_clock *clock,
+                                 int64_t max_us)
+{
+    size_t n = clock->n_held;
+    esp_archive_i64(archive, &clock->largest_us);
+    esp_archive_check(archive,
+                      clock->largest_us == ESP_TIME_NONE || is_time(clock->largest_us, max_us),
+                      "a partition's largest time");
+    esp_archive_size(archive, &n);
+    if (!esp_archive_check(archive, n <= ESP_MAX_HELD, "the number of held events"))
+        return;
+    clock->n_held = n;
+    for (size_t i = 0; i < n; i++) {
+        esp_archive_i64(archive, &clock->held_us[i]);
+        esp_archive_check(archive, is_time(clock->held_us[i], max_us), "the time of a held event");
+    }
+}

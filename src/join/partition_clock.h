@@ -33,6 +33,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/archive.h"
 #include "core/timespan.h"
 
 enum { ESP_MAX_HELD = 16 };
@@ -86,6 +87,11 @@ void esp_partition_clock_end(struct esp_partition_clock *clock, struct esp_settl
 
 /* Largest time less grace; ESP_TIME_NONE before the first accepted event. */
 int64_t esp_partition_clock_watermark(const struct esp_partition_clock *clock);
+
+/* The clock in a checkpoint; reading fills one that _init() made with the same spans. Times are at
+ * most max_us from zero. */
+void esp_partition_clock_archive(struct esp_archive *archive, struct esp_partition_clock *clock,
+                                 int64_t max_us);
 
 /* The earliest time that is held less grace; ESP_TIME_NONE: nothing is held. */
 int64_t esp_partition_clock_held_watermark(const struct esp_partition_clock *clock);

@@ -139,3 +139,123 @@ size_t esp_ring_memory(const struct esp_ring *ring)
 {
     return ring->n_bases * ring->segment_bytes + ring->capacity * sizeof *ring->segments;
 }
+
+/* ---- in a checkpoint ---- */
+
+/* The bytes of a segment that has live records. Reading, its memory is there to be filled. */
+static void archive_bytes(struct esp_archive *archive, const struct esp_segment *segment)
+{
+    esp_archive_bytes(archive, segment->base, (size_t)segment->used * ESP_RING_UNIT);
+}
+
+/*
+ * One slot of the directory. Of a segment without live records (retired, or open and not used yet)
+ * only the place is kept, as nothing will be asked of it.
+ */
+static void archive_segment(struct esp_archive *archive, struct esp_ring *ring,
+                            struct esp_segment *segment)
+{
+    bool has_base = segment->base != NULL;
+    esp_archive_bool(archive, &has_base);
+    esp_archive_u32(archive, &segment->next);
+    if (!has_base)
+        return;
+    esp_archive_u8(archive, &segment->lane);
+    esp_archive_bool(archive, &segment->is_open);
+    esp_archive_u32(archive, &segment->n_live);
+    esp_archive_u32(archive, &segment->used);
+    bool is_sound = segment->lane < ESP_N_LANES && segment->used >= 1 &&
+                    segment->used <= UINT32_C(1) << ring->unit_bits &&
+                    segment->n_live < segment->used;
+    if (!esp_archive_check(archive, is_sound, "a segment of the join's store"))
+        return;
+    if (esp_archive_reads(archive)) {
+        segment->base = new_base(ring);
+        if (segment->base == NULL) {
+            esp_archive_fail(archive, ESP_ENOMEM, "out of memory for a segment of %zu bytes",
+                             ring->segment_bytes);
+            return;
+        }
+        ring->n_bases++;
+    }
+    if (segment->n_live > 0)
+        archive_bytes(archive, segment);
+}
+
+/* The length of a list of slots; more than n_segments if it does not end in the directory. */
+static size_t list_length(const struct esp_ring *ring, uint32_t slot)
+{
+    size_t n = 0;
+    for (; slot != ESP_RING_NOWHERE && n <= ring->n_segments; n++) {
+        if (slot >= ring->n_segments)
+            return SIZE_MAX;
+        slot = ring->segments[slot].next;
+    }
+    return n;
+}
+
+/* Is every slot free, open, retired or in use, as its list and its lane say? */
+static bool directory_is_sound(const struct esp_ring *ring)
+{
+    size_t n_free = 0, n_retired = 0, n_open = 0;
+    for (size_t i = 0; i < ring->n_segments; i++) {
+        const struct esp_segment *segment = &ring->segments[i];
+        n_free += segment->base == NULL;
+        n_open += segment->is_open;
+        n_retired += segment->base != NULL && segment->n_live == 0 && !segment->is_open;
+    }
+    if (list_length(ring, ring->free_slots) != n_free ||
+        list_length(ring, ring->retired) != n_retired)
+        return false;
+    for (uint32_t slot = ring->free_slots; slot != ESP_RING_NOWHERE;
+         slot = ring->segments[slot].next) {
+        if (ring->segments[slot].base != NULL)
+            return false;
+    }
+    for (uint32_t slot = ring->retired; slot != ESP_RING_NOWHERE;
+         slot = ring->segments[slot].next) {
+        const struct esp_segment *segment = &ring->segments[slot];
+        if (segment->base == NULL || segment->n_live > 0 || segment->is_open)
+            return false;
+    }
+    for (size_t lane = 0; lane < ESP_N_LANES; lane++) {
+        uint32_t slot = ring->open[lane];
+        if (slot == ESP_RING_NOWHERE)
+            continue;
+        if (slot >= ring->n_segments || !ring->segments[slot].is_open ||
+            ring->segments[slot].lane != lane)
+            return false;
+        n_open--;
+    }
+    return n_open == 0;
+}
+
+void esp_ring_archive(struct esp_archive *archive, struct esp_ring *ring)
+{
+    enum { LEAST_BYTES = 5 }; /* of a slot of the directory */
+    size_t n = ring->n_segments;
+    esp_archive_mark(archive, "ring", 1);
+    esp_archive_same(archive, ring->segment_bytes, "the size of a segment of the join's store");
+    esp_archive_count(archive, &n, LEAST_BYTES);
+    if (n > ring->max_segments)
+        esp_archive_fail(archive, ESP_EDATA,
+                         "what waits for its labels takes %zu MiB, and join.memory allows %zu; "
+                         "raise it to what it was",
+                         n * ring->segment_bytes >> 20,
+                         ring->max_segments * ring->segment_bytes >> 20);
+    if (esp_archive_reads(archive) && esp_archive_is_ok(archive) && n > 0) {
+        ring->segments = calloc(n, sizeof *ring->segments);
+        if (ring->segments == NULL)
+            esp_archive_fail(archive, ESP_ENOMEM, "out of memory for %zu segments", n);
+        else
+            ring->n_segments = ring->capacity = n;
+    }
+    for (size_t i = 0; i < n && esp_archive_is_ok(archive); i++)
+        archive_segment(archive, ring, &ring->segments[i]);
+    for (size_t lane = 0; lane < ESP_N_LANES; lane++)
+        esp_archive_u32(archive, &ring->open[lane]);
+    esp_archive_u32(archive, &ring->retired);
+    esp_archive_u32(archive, &ring->free_slots);
+    if (esp_archive_is_ok(archive))
+        esp_archive_check(archive, directory_is_sound(ring), "the directory of the join's store");
+}

@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/archive.h"
 #include "core/bytes.h"
 #include "core/status.h"
 
@@ -126,6 +127,13 @@ static inline void esp_ring_release(struct esp_ring *ring, uint32_t ref)
 void esp_ring_reclaim(struct esp_ring *ring);
 
 size_t esp_ring_memory(const struct esp_ring *ring);
+
+/*
+ * The ring in a checkpoint: references mean the same in the one that is read. Reading fills a ring
+ * as esp_ring_init() left it, with segments of the same size; that every segment has as many live
+ * records as it says, and what is in them, is left to the caller to check.
+ */
+void esp_ring_archive(struct esp_archive *archive, struct esp_ring *ring);
 
 static inline const void *esp_ring_at(const struct esp_ring *ring, uint32_t ref)
 {

@@ -108,6 +108,11 @@ void join_finish(struct esp_joiner *joiner, const struct esp_joiner_config *conf
         esp_joiner_counters(joiner, (enum esp_event_kind)kind, &result->counters[kind]);
 }
 
+enum esp_status join_archive_sink(void *context, const void *bytes, size_t n, struct esp_error *err)
+{
+    return esp_buf_append(context, bytes, n, err);
+}
+
 char *join_label_text(const struct join_label *label)
 {
     const struct esp_label *l = &label->label;

@@ -5,6 +5,7 @@
 #ifndef ESP_TESTS_JOIN_HELPER_H
 #define ESP_TESTS_JOIN_HELPER_H
 
+#include "core/buf.h"
 #include "join/joiner.h"
 #include "testkit.h"
 
@@ -56,6 +57,10 @@ void join_finish(struct esp_joiner *joiner, const struct esp_joiner_config *conf
 
 /* Fails the test, and says what differs first, unless labels and counters are the same. */
 bool join_results_equal(const struct join_result *got, const struct join_result *want);
+
+/* The sink of an archive that is written into a struct esp_buf, its context. */
+enum esp_status join_archive_sink(void *context, const void *bytes, size_t n,
+                                  struct esp_error *err);
 
 /* A label as a line for a message. Freed by the caller. */
 char *join_label_text(const struct join_label *label);

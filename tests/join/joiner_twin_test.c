@@ -2,112 +2,9 @@
 #include <inttypes.h>
 
 #include "core/hash.h"
-#include "join_twin.h"
+#include "join_trial_helper.h"
 
-enum { MAX_PARTITIONS = 24, MAX_EVENTS = 400 };
-
-/* A random stream and how it is pushed. */
-struct trial {
-    struct esp_joiner_config config;
-    size_t n_at_start[ESP_N_EVENT_KINDS]; /* partitions; the others are added as they are needed */
-    size_t n_partitions;                  /* of all topics, each with at least one event */
-    struct join_partition_events partitions[MAX_PARTITIONS];
-    struct join_event events[MAX_EVENTS];
-    struct test_random random;
-};
-
-static bool wants_some(void *context, const struct esp_label *label)
-{
-    (void)context;
-    return label->id.size > 0 && (label->id.data[label->id.size - 1] + label->y) % 3 == 0;
-}
-
-static bool wants_all(void *context, const struct esp_label *label)
-{
-    (void)context, (void)label;
-    return true;
-}
-
-static void random_config(struct trial *trial, int64_t scale_us)
-{
-    struct test_random *random = &trial->random;
-    struct esp_joiner_config *config = &trial->config;
-    *config = (struct esp_joiner_config){
-        .click_window_us = (int64_t)test_random_below(random, 8) * scale_us,
-        .install_window_us = (int64_t)test_random_below(random, 16) * scale_us,
-        .future_us = 3 * scale_us,
-        .ahead_us = (int64_t)(5 + test_random_below(random, 60)) * scale_us,
-        .installs_by_click = test_random_below(random, 2) == 0,
-        .segment_bytes = 4096};
-    uint64_t whole = test_random_below(random, 3);
-    config->whole_wanted = whole == 0 ? NULL : whole == 1 ? wants_some : wants_all;
-    for (size_t kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
-        config->grace_us[kind] = (int64_t)test_random_below(random, 12) * scale_us;
-        config->n_partitions[kind] = 1 + test_random_below(random, 3);
-    }
-    if (test_random_below(random, 4) == 0)
-        config->n_partitions[ESP_INSTALL] = 0;
-    if (test_random_below(random, 8) == 0)
-        config->n_partitions[ESP_CLICK] = 0;
-    memcpy(trial->n_at_start, config->n_partitions, sizeof trial->n_at_start);
-}
-
-/* Ids share prefixes, differ in length, and are few, so that they meet. */
-static size_t random_id(struct test_random *random, char kind, char id[JOIN_ID_SIZE])
-{
-    uint64_t n = test_random_below(random, 7);
-    return (size_t)g_snprintf(id, JOIN_ID_SIZE, "%c%.*s%" PRIu64, kind, (int)(n % 3), "xxxx", n);
-}
-
-static void random_event(struct trial *trial, struct join_event *event, int64_t about_us,
-                         int64_t scale_us, bool has_log_time)
-{
-    struct test_random *random = &trial->random;
-    event->time_us = about_us - (int64_t)test_random_below(random, 9) * scale_us;
-    event->log_time_us = has_log_time ? about_us : ESP_TIME_NONE;
-    if (test_random_below(random, 25) == 0) /* a wrong clock */
-        event->time_us += ((int64_t)test_random_below(random, 400) - 100) * scale_us;
-    if (test_random_below(random, 40) == 0)
-        event->reject = ESP_REJECT_MALFORMED;
-    bool by_click = event->kind == ESP_INSTALL && trial->config.installs_by_click;
-    event->id_size = random_id(random, by_click ? 'c' : 'i', event->id);
-    if (event->kind == ESP_CLICK && test_random_below(random, 5) > 0)
-        event->click_id_size = random_id(random, 'c', event->click_id);
-    event->id_at = test_random_below(random, 2) == 0 ? 2 : SIZE_MAX;
-    event->payload_size = (size_t)g_snprintf(
-        event->payload, JOIN_PAYLOAD_SIZE, "%" PRIu64 ":%s%" PRIu64, test_random_below(random, 3),
-        event->id_at == 2 ? event->id : "", test_random_below(random, 3));
-}
-
-static void random_trial(struct trial *trial, uint64_t seed, size_t max_events)
-{
-    trial->random = (struct test_random){seed};
-    struct test_random *random = &trial->random;
-    const int64_t scales[] = {1, 1000, 300000, 1000000, 7000000};
-    int64_t scale_us = scales[test_random_below(random, 5)];
-    random_config(trial, scale_us);
-    trial->n_partitions = 0;
-    memset(trial->events, 0, sizeof trial->events);
-    size_t n_all = 0;
-    bool has_log_time = test_random_below(random, 2) == 0;
-    uint64_t pace = 1 + test_random_below(random, 8);
-    for (size_t kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
-        for (uint32_t i = 0; i < trial->config.n_partitions[kind]; i++) {
-            size_t n = test_random_below(random, max_events / 9 + 1);
-            struct join_event *events = trial->events + n_all;
-            int64_t about_us = -20 * scale_us;
-            for (size_t k = 0; k < n; k++) {
-                events[k].kind = (enum esp_event_kind)kind;
-                events[k].partition = i;
-                about_us += (int64_t)test_random_below(random, pace) * scale_us;
-                random_event(trial, &events[k], about_us, scale_us, has_log_time);
-            }
-            if (n > 0)
-                trial->partitions[trial->n_partitions++] =
-                    (struct join_partition_events){events, n};
-            n_all += n;
-        }
-}
+enum { MAX_PARTITIONS = JOIN_MAX_PARTITIONS, MAX_EVENTS = JOIN_MAX_EVENTS };
 
 /* Adds partitions until there are n of a kind. */
 static void add_until(struct esp_joiner *joiner, enum esp_event_kind kind, size_t n, size_t *n_now)
@@ -120,7 +17,7 @@ static void add_until(struct esp_joiner *joiner, enum esp_event_kind kind, size_
 }
 
 /* Feeds the joiner in a random interleaving with random batches and drains. */
-static void run_interleaved(struct trial *trial, struct join_result *result)
+static void run_interleaved(struct join_trial *trial, struct join_result *result)
 {
     struct test_random *random = &trial->random;
     struct esp_joiner *joiner = NULL;
@@ -152,7 +49,7 @@ static void run_interleaved(struct trial *trial, struct join_result *result)
     esp_joiner_free(joiner);
 }
 
-static void hold_against_twin(struct trial *trial, uint64_t seed)
+static void hold_against_twin(struct join_trial *trial, uint64_t seed)
 {
     struct join_result got, want;
     join_result_init(&got);
@@ -168,10 +65,10 @@ static void hold_against_twin(struct trial *trial, uint64_t seed)
 static void test_random_streams(gconstpointer data)
 {
     size_t max_events = GPOINTER_TO_SIZE(data);
-    struct trial *trial = g_new0(struct trial, 1);
+    struct join_trial *trial = g_new0(struct join_trial, 1);
     uint64_t n_trials = max_events > 100 ? 1500 : 6000;
     for (uint64_t seed = 1; seed <= n_trials && !g_test_failed(); seed++) {
-        random_trial(trial, seed * 1000 + max_events, max_events);
+        join_trial_random(trial, seed * 1000 + max_events, max_events);
         hold_against_twin(trial, seed);
     }
     g_free(trial);
@@ -181,10 +78,10 @@ static void test_random_streams(gconstpointer data)
  * been there from the start; what W has passed is counted. */
 static void test_added_partitions(void)
 {
-    struct trial *trial = g_new0(struct trial, 1);
+    struct join_trial *trial = g_new0(struct join_trial, 1);
     size_t n_equal = 0, n_behind = 0;
     for (uint64_t seed = 1; seed <= 3000 && !g_test_failed(); seed++) {
-        random_trial(trial, seed * 7919, 120);
+        join_trial_random(trial, seed * 7919, 120);
         for (size_t kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
             trial->n_at_start[kind] = MIN(trial->config.n_partitions[kind], 1);
         struct join_result got, want;
@@ -210,7 +107,7 @@ static void test_added_partitions(void)
 /* ---- every interleaving of small cases ---- */
 
 struct walk {
-    struct trial *trial;
+    struct join_trial *trial;
     struct join_result *want;
     size_t order[16]; /* which partition is read at each step */
     size_t n_steps, n_tried;
@@ -218,7 +115,7 @@ struct walk {
 
 static void run_order(struct walk *walk)
 {
-    struct trial *trial = walk->trial;
+    struct join_trial *trial = walk->trial;
     struct esp_joiner *joiner = NULL;
     struct join_result got;
     join_result_init(&got);
@@ -258,9 +155,9 @@ static void every_order(struct walk *walk, size_t left[MAX_PARTITIONS], size_t s
 
 static void test_every_interleaving(void)
 {
-    struct trial *trial = g_new0(struct trial, 1);
+    struct join_trial *trial = g_new0(struct join_trial, 1);
     for (uint64_t seed = 1; seed <= 120 && !g_test_failed(); seed++) {
-        random_trial(trial, seed, 60);
+        join_trial_random(trial, seed, 60);
         trial->n_partitions = MIN(trial->n_partitions, 3);
         struct walk walk = {.trial = trial};
         size_t left[MAX_PARTITIONS] = {0};
@@ -280,63 +177,34 @@ static void test_every_interleaving(void)
 
 /* ---- other partition counts ---- */
 
-static gint by_log_time(gconstpointer left, gconstpointer right)
-{
-    const struct join_event *a = left, *b = right;
-    return (a->log_time_us > b->log_time_us) - (a->log_time_us < b->log_time_us);
-}
-
-/* Spreads one stream, whose disorder is within the grace, over n partitions a topic. */
-static void spread(struct trial *trial, struct join_event *events, size_t n_events, uint32_t n)
-{
-    size_t n_all = 0;
-    trial->n_partitions = 0;
-    for (size_t kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
-        trial->config.n_partitions[kind] = trial->n_at_start[kind] = n;
-        for (uint32_t p = 0; p < n; p++) {
-            size_t begin = n_all;
-            for (size_t i = 0; i < n_events; i++)
-                if ((size_t)events[i].kind == kind &&
-                    (esp_hash(esp_bytes_of(events[i].id)) % n) == p) {
-                    trial->events[n_all] = events[i];
-                    trial->events[n_all++].partition = p;
-                }
-            if (n_all > begin)
-                trial->partitions[trial->n_partitions++] =
-                    (struct join_partition_events){trial->events + begin, n_all - begin};
-        }
-    }
-}
-
 static void test_partition_counts(gconstpointer data)
 {
     bool has_log_time = GPOINTER_TO_INT(data);
     enum { N = 250 };
-    struct trial *trial = g_new0(struct trial, 1);
+    struct join_trial *trial = g_new0(struct join_trial, 1);
     struct join_event *events = g_new0(struct join_event, N);
     for (uint64_t seed = 1; seed <= 100 && !g_test_failed(); seed++) {
         trial->random = (struct test_random){seed};
-        random_config(trial, 1000000);
+        join_trial_config(trial, 1000000);
         trial->config.ahead_us = ESP_DAY;
         for (size_t i = 0; i < N; i++) {
             events[i] = (struct join_event){
                 .kind = (enum esp_event_kind)test_random_below(&trial->random, 3)};
             int64_t about_us = (int64_t)i * 300000;
-            random_event(trial, &events[i], about_us, 1000000, true);
+            join_trial_event(trial, &events[i], about_us, 1000000, true);
             events[i].time_us = about_us - (int64_t)test_random_below(&trial->random, 5000000);
             events[i].reject = ESP_REJECT_NONE;
             trial->config.grace_us[events[i].kind] = 5000000;
         }
-        qsort(events, N, sizeof *events, by_log_time);
         for (size_t i = 0; !has_log_time && i < N; i++)
             events[i].log_time_us = ESP_TIME_NONE;
         struct join_result one, other;
         join_result_init(&one);
-        spread(trial, events, N, 1);
+        join_trial_spread(trial, events, N, 1);
         run_interleaved(trial, &one);
         for (uint32_t n = 3; n <= 8; n += 5) {
             join_result_init(&other);
-            spread(trial, events, N, n);
+            join_trial_spread(trial, events, N, n);
             run_interleaved(trial, &other);
             join_results_equal(&other, &one);
             join_result_clear(&other);

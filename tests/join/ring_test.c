@@ -1,7 +1,7 @@
 /* ring_test.c - segments fill, empty and are used again. */
 #include "join/ring.h"
 
-#include "testkit.h"
+#include "join_helper.h"
 
 enum { SEGMENT = 4096 };
 
@@ -97,6 +97,102 @@ static void test_full(void)
     g_assert_cmpuint(ring.max_segments * ring.segment_bytes, ==, (size_t)32 << 30);
 }
 
+/* ---- in a checkpoint ---- */
+
+static void write_ring(struct esp_ring *ring, struct esp_buf *out)
+{
+    struct esp_archive archive;
+    esp_buf_init(out, 1 << 20);
+    esp_archive_write_to(&archive, join_archive_sink, out);
+    esp_ring_archive(&archive, ring);
+    g_assert_cmpint(esp_archive_end(&archive, NULL), ==, ESP_OK);
+}
+
+static enum esp_status read_ring(struct esp_ring *ring, struct esp_bytes bytes, size_t max_bytes,
+                                 struct esp_error *err)
+{
+    struct esp_archive archive;
+    g_assert_cmpint(esp_ring_init(ring, SEGMENT, max_bytes, NULL), ==, ESP_OK);
+    esp_archive_read_from(&archive, bytes);
+    esp_ring_archive(&archive, ring);
+    return esp_archive_end(&archive, err);
+}
+
+/* A ring in all its states: segments in use, retired, free, and open ones. */
+static void fill(struct esp_ring *ring, uint32_t refs[60])
+{
+    g_assert_cmpint(esp_ring_init(ring, SEGMENT, 0, NULL), ==, ESP_OK);
+    for (int i = 0; i < 60; i++)
+        refs[i] = append(ring, (enum esp_lane)(i % 2), 1000, i);
+    for (int i = 0; i < 20; i++)
+        esp_ring_release(ring, refs[i]);
+    esp_ring_reclaim(ring);
+    for (int i = 20; i < 30; i++)
+        esp_ring_release(ring, refs[i]);
+}
+
+static void test_archive(void)
+{
+    struct esp_ring ring, again;
+    struct esp_buf first, second;
+    struct esp_error err = {0};
+    uint32_t refs[60];
+    fill(&ring, refs);
+    g_assert_cmpuint(ring.retired, !=, ESP_RING_NOWHERE);
+    g_assert_cmpuint(ring.free_slots, !=, ESP_RING_NOWHERE);
+    write_ring(&ring, &first);
+    g_assert_cmpint(read_ring(&again, esp_buf_bytes(&first), 0, &err), ==, ESP_OK);
+    g_assert_cmpstr(err.text, ==, "");
+    write_ring(&again, &second);
+    g_assert_true(esp_bytes_equal(esp_buf_bytes(&first), esp_buf_bytes(&second)));
+    for (int i = 30; i < 60; i++)
+        g_assert_cmpint(((const uint8_t *)esp_ring_at(&again, refs[i]))[999], ==, i);
+    /* Both go on alike. */
+    for (int i = 0; i < 200; i++) {
+        esp_ring_reclaim(&ring);
+        esp_ring_reclaim(&again);
+        uint32_t ref = append(&ring, (enum esp_lane)(i % 3), 700, i);
+        g_assert_cmpuint(append(&again, (enum esp_lane)(i % 3), 700, i), ==, ref);
+        esp_ring_release(&ring, i < 30 ? refs[30 + i] : ref);
+        esp_ring_release(&again, i < 30 ? refs[30 + i] : ref);
+    }
+    esp_ring_release_all(&again);
+    g_assert_cmpint(read_ring(&again, esp_buf_bytes(&first), 3 * SEGMENT, &err), ==, ESP_EDATA);
+    g_assert_nonnull(strstr(err.text, "join.memory"));
+    esp_ring_release_all(&again);
+    esp_buf_release(&first);
+    esp_buf_release(&second);
+    esp_ring_release_all(&ring);
+}
+
+static void test_damaged(void)
+{
+    struct esp_ring ring, again;
+    struct esp_buf whole;
+    uint32_t refs[60];
+    fill(&ring, refs);
+    write_ring(&ring, &whole);
+    for (size_t n = 0; n < whole.size; n++) {
+        g_assert_cmpint(read_ring(&again, esp_bytes(whole.data, n), 0, NULL), ==, ESP_EDATA);
+        esp_ring_release_all(&again);
+    }
+    struct test_random random = {1};
+    for (int i = 0; i < 20000; i++) {
+        size_t at = (size_t)test_random_below(&random, whole.size);
+        uint8_t flipped = (uint8_t)(1u << test_random_below(&random, 8));
+        whole.data[at] ^= flipped;
+        if (read_ring(&again, esp_buf_bytes(&whole), 0, NULL) == ESP_OK) {
+            for (int lane = 0; lane < ESP_N_LANES; lane++)
+                append(&again, (enum esp_lane)lane, 3000, 1);
+            esp_ring_reclaim(&again);
+        }
+        esp_ring_release_all(&again);
+        whole.data[at] ^= flipped;
+    }
+    esp_buf_release(&whole);
+    esp_ring_release_all(&ring);
+}
+
 int main(int argc, char **argv)
 {
     test_start(&argc, &argv);
@@ -105,5 +201,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ring/\"past its limit it says so, and goes on when there is room\"",
                     test_full);
     g_test_add_func("/ring/\"the largest record fits, lanes keep apart\"", test_largest);
+    g_test_add_func("/ring/\"a ring is read from an archive as it was\"", test_archive);
+    g_test_add_func("/ring/\"no archive that is cut or damaged does harm\"", test_damaged);
     return g_test_run();
 }
