@@ -180,3 +180,21 @@ enum esp_status measuring_finish(struct measuring *measuring, struct esp_error *
 {
     return measuring->drift == NULL ? ESP_OK : esp_drift_finish(measuring->drift, err);
 }
+
+/* ---- checkpoints ----------------------------------------------------------------------------- */
+
+enum esp_status measuring_settle(struct measuring *measuring, struct esp_error *err)
+{
+    return measuring->drift == NULL ? ESP_OK : esp_drift_settle(measuring->drift, err);
+}
+
+void measuring_archive(struct esp_archive *archive, struct measuring *measuring)
+{
+    esp_archive_mark(archive, "measuring", 1);
+    esp_archive_check(archive, measuring->failure.status == ESP_OK,
+                      "the state of a run that has failed");
+    esp_archive_u64(archive, &measuring->n_records);
+    esp_archive_same(archive, measuring->drift != NULL, "whether drift is measured");
+    if (measuring->drift != NULL)
+        esp_drift_archive(archive, measuring->drift);
+}

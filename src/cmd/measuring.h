@@ -41,6 +41,12 @@ enum esp_status measuring_take(struct measuring *measuring, const struct esp_exa
 /* Time has ended. Errors as above. */
 enum esp_status measuring_finish(struct measuring *measuring, struct esp_error *err);
 
+/* Before measuring_archive() writes: see esp_drift_settle(). Errors: ESP_ENOMEM. */
+enum esp_status measuring_settle(struct measuring *measuring, struct esp_error *err);
+
+/* Drift's state, and the number of records. Reading: the snapshots must have been read. */
+void measuring_archive(struct esp_archive *archive, struct measuring *measuring);
+
 /* The first failure to write a window of progressive validation, if there was one. */
 enum esp_status measuring_check(const struct measuring *measuring, struct esp_error *err);
 

@@ -51,36 +51,11 @@ static enum esp_status lock_state(struct snapshots *snapshots, struct esp_error 
     return status;
 }
 
-/* A snapshot, also one that is half written, half copied (hidden) or was to be published. */
-static bool is_ours(const char *name)
-{
-    static const char ending[] = ".safetensors";
-    char whole[ESP_SNAPSHOT_NAME_SIZE];
-    struct esp_snapshot_id id;
-    name += name[0] == '.';
-    const char *end = strstr(name, ending);
-    if (end == NULL || (size_t)(end - name) + sizeof ending > sizeof whole)
-        return false;
-    snprintf(whole, sizeof whole, "%.*s%s", (int)(end - name), name, ending);
-    return esp_snapshot_file_name_parse(whole, &id);
-}
-
-/* Files of runs that were killed: this one takes its own, and the folder is nobody else's. */
-static void remove_leftovers(const struct snapshots *snapshots)
-{
-    DIR *folder = opendir(snapshots->folder);
-    const struct dirent *entry;
-    while (folder != NULL && (entry = readdir(folder)) != NULL)
-        if (is_ours(entry->d_name))
-            unlinkat(dirfd(folder), entry->d_name, 0);
-    if (folder != NULL)
-        closedir(folder);
-}
-
 enum esp_status snapshots_init(struct snapshots *snapshots, const struct config *config,
                                struct esp_error *err)
 {
-    *snapshots = (struct snapshots){.config = config, .lock = -1, .next_us = ESP_TIME_NONE};
+    *snapshots = (struct snapshots){
+        .config = config, .lock = -1, .next_us = ESP_TIME_NONE, .keep_from = INT64_MAX};
     snapshots->models = calloc(config->n_models, sizeof *snapshots->models);
     if (snapshots->models == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory");
@@ -101,23 +76,19 @@ enum esp_status snapshots_init(struct snapshots *snapshots, const struct config 
         status = make_folder(snapshots->folder, err);
     if (status == ESP_OK)
         status = lock_state(snapshots, err);
-    if (status == ESP_OK)
-        remove_leftovers(snapshots);
     return status;
-}
-
-static void remove_file(struct snapshot_file *file)
-{
-    unlink(file->path);
-    free(file->path);
 }
 
 void snapshots_release(struct snapshots *snapshots)
 {
+    bool has_checkpoints = snapshots->keep_from != INT64_MAX;
     for (size_t m = 0; snapshots->models != NULL && m < snapshots->config->n_models; m++) {
         struct model_snapshots *model = &snapshots->models[m];
-        for (size_t i = 0; i < model->n; i++)
-            remove_file(&model->files[i]);
+        for (size_t i = 0; i < model->n; i++) {
+            if (!has_checkpoints)
+                unlink(model->files[i].path);
+            free(model->files[i].path);
+        }
         free(model->files);
     }
     if (snapshots->folder != NULL && snapshots->lock >= 0)
@@ -219,9 +190,9 @@ static char *path_of(const struct snapshots *snapshots, size_t m, int64_t number
     return asprintf(&path, "%s/%s", snapshots->folder, name) < 0 ? NULL : path;
 }
 
-/* Notes a file as the newest of its model; takes over path. */
-static enum esp_status add_file(struct model_snapshots *model, int64_t from_us, char *path,
-                                struct esp_error *err)
+/* Notes a file of a model after all others; takes over path. */
+static enum esp_status add_file(struct model_snapshots *model, int64_t from_us, int64_t until_us,
+                                char *path, struct esp_error *err)
 {
     void *files = model->files;
     enum esp_status status =
@@ -231,10 +202,8 @@ static enum esp_status add_file(struct model_snapshots *model, int64_t from_us, 
         free(path);
         return status;
     }
-    if (model->n > 0)
-        model->files[model->n - 1].until_us = from_us;
     model->files[model->n++] =
-        (struct snapshot_file){.from_us = from_us, .until_us = ESP_TIME_END, .path = path};
+        (struct snapshot_file){.from_us = from_us, .until_us = until_us, .path = path};
     return ESP_OK;
 }
 
@@ -270,7 +239,9 @@ static enum esp_status take_model(struct snapshots *snapshots, size_t m,
     model->n_bytes += n_bytes;
     if (snapshots->taker != NULL)
         status = snapshots->taker(snapshots->taker_context, m, manifest.number, path, err);
-    enum esp_status added = add_file(model, manifest.boundary_us, path, err);
+    if (model->n > 0)
+        model->files[model->n - 1].until_us = manifest.boundary_us;
+    enum esp_status added = add_file(model, manifest.boundary_us, ESP_TIME_END, path, err);
     return status != ESP_OK ? status : added;
 }
 
@@ -313,20 +284,30 @@ enum esp_status snapshots_open(void *context, size_t m, int64_t boundary_us,
     return ESP_OK;
 }
 
+static bool is_needed(const struct config *config, int64_t first_window, int64_t from_us,
+                      int64_t until_us)
+{
+    return config->has_drift && esp_ladder_needs(&config->ladder, first_window, from_us, until_us);
+}
+
 void snapshots_forget(struct snapshots *snapshots, int64_t first_window)
 {
-    const struct config *config = snapshots->config;
-    for (size_t m = 0; m < config->n_models; m++) {
+    int64_t keep_from = snapshots->keep_from;
+    if (keep_from < first_window)
+        first_window = keep_from;
+    for (size_t m = 0; m < snapshots->config->n_models; m++) {
         struct model_snapshots *model = &snapshots->models[m];
         size_t n_kept = 0;
         for (size_t i = 0; i < model->n; i++) {
             struct snapshot_file *file = &model->files[i];
             bool is_newest = file->until_us == ESP_TIME_END;
-            if (is_newest || (config->has_drift && esp_ladder_needs(&config->ladder, first_window,
-                                                                    file->from_us, file->until_us)))
+            if (is_newest ||
+                is_needed(snapshots->config, first_window, file->from_us, file->until_us)) {
                 model->files[n_kept++] = *file;
-            else
-                remove_file(file);
+                continue;
+            }
+            unlink(file->path);
+            free(file->path);
         }
         model->n = n_kept;
     }
@@ -339,4 +320,215 @@ void snapshots_report(const struct snapshots *snapshots, size_t m, struct snapsh
     out->n_taken = model->n_taken;
     out->n_bytes = model->n_bytes;
     out->newest_us = model->newest_us;
+}
+
+/* ---- what stands in the folder --------------------------------------------------------------- */
+
+/* A snapshot, also one that is half written, half copied (hidden) or is to be published.
+ * *out_more: what follows its name. */
+static bool is_ours(const char *name, const char **out_more)
+{
+    static const char ending[] = ".safetensors";
+    char whole[ESP_SNAPSHOT_NAME_SIZE];
+    struct esp_snapshot_id id;
+    name += name[0] == '.';
+    const char *end = strstr(name, ending);
+    if (end == NULL || (size_t)(end - name) + sizeof ending > sizeof whole)
+        return false;
+    *out_more = end + sizeof ending - 1;
+    snprintf(whole, sizeof whole, "%.*s%s", (int)(end - name), name, ending);
+    return esp_snapshot_file_name_parse(whole, &id);
+}
+
+static bool is_named(const struct snapshots *snapshots, const char *name)
+{
+    size_t n_folder = strlen(snapshots->folder) + 1;
+    for (size_t m = 0; m < snapshots->config->n_models; m++)
+        for (size_t i = 0; i < snapshots->models[m].n; i++)
+            if (strcmp(snapshots->models[m].files[i].path + n_folder, name) == 0)
+                return true;
+    return false;
+}
+
+void snapshots_tidy(const struct snapshots *snapshots)
+{
+    const char *more;
+    const struct dirent *entry;
+    DIR *folder = snapshots->folder == NULL ? NULL : opendir(snapshots->folder);
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        const char *name = entry->d_name;
+        if (!is_ours(name, &more) || (name[0] != '.' && strcmp(more, SNAPSHOTS_TO_PUBLISH) == 0) ||
+            is_named(snapshots, name))
+            continue;
+        unlinkat(dirfd(folder), name, 0);
+    }
+    if (folder != NULL)
+        closedir(folder);
+}
+
+/* A name that is gone was needed by nobody any more. */
+static bool sync_name(int folder, const char *name)
+{
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT;
+    bool ok = fsync(fd) == 0;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return ok;
+}
+
+enum esp_status snapshots_sync(const struct snapshots *snapshots, struct esp_error *err)
+{
+    if (snapshots->folder == NULL)
+        return ESP_OK;
+    const char *more;
+    const struct dirent *entry;
+    enum esp_status status = ESP_OK;
+    DIR *folder = opendir(snapshots->folder);
+    if (folder == NULL)
+        return esp_fail(err, ESP_EIO, "%s: cannot be read: %s", snapshots->folder, strerror(errno));
+    while (status == ESP_OK && (entry = readdir(folder)) != NULL)
+        if (is_ours(entry->d_name, &more) && !sync_name(dirfd(folder), entry->d_name))
+            status = esp_fail(err, ESP_EIO, "%s/%s: cannot be put on the disk: %s",
+                              snapshots->folder, entry->d_name, strerror(errno));
+    if (status == ESP_OK && fsync(dirfd(folder)) != 0)
+        status = esp_fail(err, ESP_EIO, "%s: cannot be put on the disk: %s", snapshots->folder,
+                          strerror(errno));
+    closedir(folder);
+    return status;
+}
+
+/* ---- checkpoints ----------------------------------------------------------------------------- */
+
+enum { FILE_BYTES = 2 * 8 };
+
+void snapshots_keep_from(struct snapshots *snapshots, int64_t first_window)
+{
+    snapshots->keep_from = first_window;
+}
+
+static const int64_t far_us = INT64_MAX / 4; /* nothing is, in event time */
+
+static bool is_boundary(const struct snapshots *snapshots, int64_t time_us)
+{
+    int64_t every_us = snapshots->config->options.snapshot_every_us;
+    return every_us > 0 && time_us > -far_us && time_us < far_us && time_us % every_us == 0;
+}
+
+static bool is_first_window(const struct config *config, int64_t window)
+{
+    int64_t far = config->has_drift ? far_us / config->ladder.window_us : 0;
+    return !config->has_drift || window == INT64_MIN || (window > -far && window < far);
+}
+
+/* Reading: the file that the checkpoint names, if it is there or must be. What stands for the
+ * boundaries from next_us on is only known when that is crossed. */
+static void find_file(struct esp_archive *archive, struct snapshots *snapshots, size_t m,
+                      struct snapshot_file file, int64_t first_window)
+{
+    struct esp_error err = {0};
+    bool is_newest = file.until_us == ESP_TIME_END;
+    int64_t until_us = is_newest ? snapshots->next_us : file.until_us;
+    char *path = path_of(snapshots, m, file.from_us / snapshots->config->options.snapshot_every_us);
+    if (path == NULL) {
+        esp_archive_fail(archive, ESP_ENOMEM, "out of memory");
+        return;
+    }
+    bool is_there = access(path, R_OK) == 0;
+    if (!is_there && is_needed(snapshots->config, first_window, file.from_us, until_us))
+        esp_archive_fail(archive, ESP_EIO, "%s, which drift needs, cannot be read: %s", path,
+                         strerror(errno));
+    if (!esp_archive_is_ok(archive) || (!is_there && !is_newest)) {
+        free(path);
+        return;
+    }
+    if (add_file(&snapshots->models[m], file.from_us, file.until_us, path, &err) != ESP_OK)
+        esp_archive_fail(archive, err.status, "%s", err.text);
+}
+
+static void archive_files(struct esp_archive *archive, struct snapshots *snapshots, size_t m,
+                          int64_t first_window)
+{
+    struct model_snapshots *model = &snapshots->models[m];
+    struct snapshot_file last = {.until_us = ESP_TIME_NONE};
+    size_t n = model->n;
+    esp_archive_count(archive, &n, FILE_BYTES);
+    for (size_t i = 0; i < n && esp_archive_is_ok(archive); i++) {
+        struct snapshot_file file = {0};
+        if (!esp_archive_reads(archive))
+            file = model->files[i];
+        esp_archive_i64(archive, &file.from_us);
+        esp_archive_i64(archive, &file.until_us);
+        bool is_last = i + 1 == n;
+        bool fits = is_boundary(snapshots, file.from_us) && file.from_us < file.until_us &&
+                    (i == 0 || last.until_us <= file.from_us) &&
+                    (is_last ? file.until_us == ESP_TIME_END && file.from_us == model->newest_us
+                             : is_boundary(snapshots, file.until_us));
+        if (esp_archive_check(archive, fits, "the order of a model's snapshots") &&
+            esp_archive_reads(archive))
+            find_file(archive, snapshots, m, file, first_window);
+        last = file;
+    }
+}
+
+static void archive_run(struct esp_archive *archive, const struct snapshots *snapshots, size_t m)
+{
+    char run[CONFIG_RUN_SIZE];
+    memcpy(run, snapshots->models[m].run, sizeof run);
+    esp_archive_bytes(archive, run, sizeof run);
+    if (esp_archive_is_ok(archive) && memcmp(run, snapshots->models[m].run, sizeof run) != 0)
+        esp_archive_fail(archive, ESP_EDATA, "model %s is of run %s, the state is of another",
+                         snapshots->config->models[m].name, snapshots->models[m].run);
+}
+
+static void archive_model(struct esp_archive *archive, struct snapshots *snapshots, size_t m,
+                          int64_t first_window)
+{
+    struct model_snapshots *model = &snapshots->models[m];
+    archive_run(archive, snapshots, m);
+    esp_archive_u64(archive, &model->n_steps);
+    esp_archive_u64(archive, &model->statistics);
+    esp_archive_u64(archive, &model->n_taken);
+    esp_archive_u64(archive, &model->n_bytes);
+    esp_archive_i64(archive, &model->newest_us);
+    esp_archive_check(archive,
+                      model->newest_us == ESP_TIME_NONE || is_boundary(snapshots, model->newest_us),
+                      "the boundary of the newest snapshot");
+    archive_files(archive, snapshots, m, first_window);
+}
+
+static void archive_schemas(struct esp_archive *archive, struct snapshots *snapshots)
+{
+    void *schemas = snapshots->schemas;
+    esp_archive_array(archive, &schemas, &snapshots->n_schemas, sizeof *snapshots->schemas);
+    if (!esp_archive_reads(archive))
+        return;
+    free(snapshots->schemas);
+    snapshots->schemas = schemas;
+    snapshots->schema_capacity = snapshots->n_schemas;
+    snapshots->last_writer = NULL;
+    for (size_t i = 1; i < snapshots->n_schemas; i++)
+        esp_archive_check(archive, snapshots->schemas[i - 1] < snapshots->schemas[i],
+                          "the order of schemas");
+}
+
+void snapshots_archive(struct esp_archive *archive, struct snapshots *snapshots,
+                       int64_t first_window)
+{
+    const struct config *config = snapshots->config;
+    esp_archive_mark(archive, "snapshots", 1);
+    esp_archive_same(archive, (uint64_t)config->options.snapshot_every_us,
+                     "snapshot.every in microseconds");
+    esp_archive_same(archive, config->n_models, "the number of models");
+    esp_archive_i64(archive, &first_window);
+    esp_archive_check(archive, is_first_window(config, first_window), "the first window of drift");
+    esp_archive_i64(archive, &snapshots->next_us);
+    esp_archive_check(
+        archive, snapshots->next_us == ESP_TIME_NONE || is_boundary(snapshots, snapshots->next_us),
+        "the next boundary");
+    archive_schemas(archive, snapshots);
+    for (size_t m = 0; m < config->n_models && esp_archive_is_ok(archive); m++)
+        archive_model(archive, snapshots, m, first_window);
 }

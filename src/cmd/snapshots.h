@@ -6,14 +6,24 @@
  * after it; what was due before is then learned, and nothing else. A model that has learned nothing
  * since its last snapshot gets none: the last one stands for the boundaries up to the next. A
  * model of which a set-up's first labels are still to come has none at all.
+ *
+ * Files stay as long as a window may be scored by them, of this run or of one that begins again at
+ * the oldest checkpoint that is kept. A checkpoint names files by number; those taken after it are
+ * taken again by the run that begins there, with the same bytes.
  */
 #ifndef ESP_CMD_SNAPSHOTS_H
 #define ESP_CMD_SNAPSHOTS_H
 
+#include <stdatomic.h>
+
 #include "cmd/config.h"
 #include "cmd/run.h"
+#include "core/archive.h"
 #include "learn/learner.h"
 #include "snapshot/snapshot.h"
+
+/* What the second name of a file that is to be published ends with: see publishing.h. */
+#define SNAPSHOTS_TO_PUBLISH ".publish"
 
 /* A file that stands for the boundaries [from, until) of its model. */
 struct snapshot_file {
@@ -47,13 +57,22 @@ struct snapshots {
     const struct esp_writer *last_writer; /* whose fingerprint is among them */
     snapshot_taker *taker;                /* NULL: nobody publishes */
     void *taker_context;
+    _Atomic int64_t keep_from; /* windows from it on may be scored by a run that begins at a
+                                  checkpoint; INT64_MAX: there is no checkpoint */
 };
 
-/* Makes the folder, locks the one above, and removes the snapshots that killed runs left.
+/* Makes the folder and locks the one above.
  * Errors: ESP_EIO, ESP_ECONFIG (another run has it), ESP_ENOMEM. */
 enum esp_status snapshots_init(struct snapshots *snapshots, const struct config *config,
                                struct esp_error *err);
+
+/* Removes the files, unless there are checkpoints, which may need them. */
 void snapshots_release(struct snapshots *snapshots);
+
+/* Removes what killed runs left and this one does not name: call once, before the first snapshot
+ * is taken, after snapshots_archive() has read if it does. What waits to be published is not
+ * touched: publishing_start() looks after that. */
+void snapshots_tidy(const struct snapshots *snapshots);
 
 /* True if a label that is due then crosses a boundary: snapshots_take() comes before it. */
 bool snapshots_due(struct snapshots *snapshots, int64_t due_us);
@@ -83,7 +102,30 @@ enum esp_status snapshots_open(void *snapshots, size_t model, int64_t boundary_u
 /* Fills what is known here of a model's snapshots; the rest stays. */
 void snapshots_report(const struct snapshots *snapshots, size_t model, struct snapshot_status *out);
 
-/* Removes the files that windows from first_window on do not need. */
+/* Removes the files that windows from first_window on do not need, nor those from keep_from on. */
 void snapshots_forget(struct snapshots *snapshots, int64_t first_window);
+
+/* ---- checkpoints ----------------------------------------------------------------------------- */
+
+/*
+ * What is known of the files; what the next snapshot depends on; schemas.
+ *
+ * first_window  writing: of drift, as snapshots_forget() is told; reading: not looked at
+ * Reading: a file that windows of the checkpoint need and that is not there is ESP_EIO, with its
+ * path. Call before drift's, which opens some.
+ */
+void snapshots_archive(struct esp_archive *archive, struct snapshots *snapshots,
+                       int64_t first_window);
+
+/*
+ * A run that begins at the oldest checkpoint may score windows from first_window on, which was
+ * drift's when that was taken: files for these are kept from now on. Tell it before a checkpoint is
+ * begun, if that is the first, and after an older one was removed. From any thread.
+ */
+void snapshots_keep_from(struct snapshots *snapshots, int64_t first_window);
+
+/* Puts all files, those to publish too, and their names on the disk: comes before a checkpoint that
+ * was written is made visible. From any thread; reads nothing but the folder. Errors: ESP_EIO. */
+enum esp_status snapshots_sync(const struct snapshots *snapshots, struct esp_error *err);
 
 #endif

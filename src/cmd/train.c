@@ -204,6 +204,8 @@ static enum esp_status build_once(struct train *train, struct esp_error *err)
     if (status == ESP_OK && train->recovery.from != NULL)
         status = train_state_read(train, train->recovery.from, err);
     if (status == ESP_OK)
+        snapshots_tidy(&train->learning.snapshots);
+    if (status == ESP_OK)
         status = publishing_start(&train->publishing, &train->run, &train->learning.snapshots, err);
     return status;
 }
