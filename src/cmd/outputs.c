@@ -26,6 +26,10 @@ void outputs_init(struct outputs *outputs, unsigned topics, const struct config 
 {
     *outputs = (struct outputs){
         .topics = topics, .config = config, .log = log, .impressions = impressions};
+    const struct options *options = &config->options;
+    bool is_apart = config->is_scoring && is_files(outputs);
+    snprintf(outputs->dead_topic, sizeof outputs->dead_topic, "%s%s%s", options->dead_letter_topic,
+             is_apart ? "-" : "", is_apart ? options->score_topic : "");
     esp_buf_init(&outputs->key, most_record_bytes);
     esp_buf_init(&outputs->value, most_record_bytes);
 }
@@ -143,8 +147,7 @@ enum esp_status outputs_open_late(struct outputs *outputs, struct esp_error *err
 
 enum esp_status outputs_open_dead(struct outputs *outputs, struct esp_error *err)
 {
-    return open_turned_away(outputs, outputs->config->options.dead_letter_topic, &outputs->dead,
-                            err);
+    return open_turned_away(outputs, outputs->dead_topic, &outputs->dead, err);
 }
 
 enum esp_status outputs_write_turned_away(struct outputs *outputs,

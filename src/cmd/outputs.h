@@ -30,6 +30,8 @@ struct example_output {
     struct esp_log_writer *writer;
 };
 
+enum { OUTPUT_TOPIC_SIZE = 512 };
+
 /* Which topics are whose. */
 enum { OUTPUT_LATE = 1, OUTPUT_DEAD = 2, OUTPUT_EXAMPLES = 4, OUTPUT_DRIFT = 8 };
 
@@ -41,7 +43,9 @@ struct outputs {
     const struct esp_decoder *impressions; /* borrowed */
     struct esp_log_writer *late, *dead, *drift;
     uint64_t dead_letter_fingerprint, drift_fingerprint;
-    struct example_output *examples; /* (n_examples): one a schema of impressions */
+    char dead_topic[OUTPUT_TOPIC_SIZE]; /* files of a scoring run: DEAD-LETTERS-SCORES, for a folder
+                                           has one writer, and a trainer may run beside it */
+    struct example_output *examples;    /* (n_examples): one a schema of impressions */
     size_t n_examples, example_capacity;
     struct esp_buf key, value; /* scratch */
     struct topic_marks *bases; /* (n_bases) files: each topic as it was at the first start */
@@ -110,8 +114,6 @@ enum esp_status outputs_cut_back(struct outputs *outputs, struct esp_error *err)
 enum esp_status outputs_flush(struct outputs *outputs, struct esp_error *err);
 
 /* ---- for outputs_back.c ---------------------------------------------------------------------- */
-
-enum { OUTPUT_TOPIC_SIZE = 512 };
 
 /* Open a writer that is not open yet. Errors: as esp_log_writer_new(). */
 enum esp_status outputs_open_late(struct outputs *outputs, struct esp_error *err);

@@ -68,7 +68,7 @@ static enum esp_status for_all_topics(struct outputs *outputs, per_topic *call,
         unsigned which;
         const char *name;
     } topics[] = {{OUTPUT_LATE, options->late_topic},
-                  {OUTPUT_DEAD, options->dead_letter_topic},
+                  {OUTPUT_DEAD, outputs->dead_topic},
                   {OUTPUT_EXAMPLES, options->examples_topic},
                   {OUTPUT_DRIFT, options->drift_topic}};
     enum esp_status status = ESP_OK;
@@ -86,9 +86,9 @@ static bool is_wanted(const struct outputs *outputs, const char *topic)
 {
     const struct options *options = &outputs->config->options;
     unsigned which =
-        strcmp(topic, options->late_topic) == 0          ? OUTPUT_LATE
-        : strcmp(topic, options->dead_letter_topic) == 0 ? OUTPUT_DEAD
-        : strcmp(topic, options->drift_topic) == 0       ? OUTPUT_DRIFT
+        strcmp(topic, options->late_topic) == 0    ? OUTPUT_LATE
+        : strcmp(topic, outputs->dead_topic) == 0  ? OUTPUT_DEAD
+        : strcmp(topic, options->drift_topic) == 0 ? OUTPUT_DRIFT
         : strcmp(topic, options->examples_topic) == 0 || is_example_topic(outputs, topic)
             ? OUTPUT_EXAMPLES
             : 0;
@@ -244,7 +244,7 @@ static const struct esp_log_writer *writer_of(const struct outputs *outputs, con
     const struct options *options = &outputs->config->options;
     if (strcmp(topic, options->late_topic) == 0)
         return outputs->late;
-    if (strcmp(topic, options->dead_letter_topic) == 0)
+    if (strcmp(topic, outputs->dead_topic) == 0)
         return outputs->dead;
     if (strcmp(topic, options->drift_topic) == 0)
         return outputs->drift;
