@@ -33,7 +33,23 @@ enum esp_status checkpoints_init(struct checkpoints *checkpoints, struct train *
 void checkpoints_release(struct checkpoints *checkpoints)
 {
     esp_checkpoint_fork_free(checkpoints->fork);
+    free(checkpoints->kept);
     *checkpoints = (struct checkpoints){0};
+}
+
+void checkpoints_archive(struct esp_archive *archive, struct checkpoints *checkpoints)
+{
+    size_t n = checkpoints->n_kept;
+    void *kept = checkpoints->kept;
+    esp_archive_mark(archive, "checkpoints", 1);
+    esp_archive_array(archive, &kept, &n, sizeof *checkpoints->kept);
+    if (!esp_archive_reads(archive))
+        return;
+    checkpoints->kept = kept;
+    checkpoints->n_kept = checkpoints->kept_capacity = n;
+    if (n > 0)
+        snapshots_keep_from(&checkpoints->train->learning.snapshots,
+                            checkpoints->kept[0].first_window);
 }
 
 static void publish(const struct checkpoints *checkpoints)
@@ -81,13 +97,84 @@ bool checkpoints_due(const struct checkpoints *checkpoints, int64_t now_us, int6
            since_us >= most_pause_share * checkpoints->status.pause_us;
 }
 
+/* ---- those that are kept --------------------------------------------------------------------- */
+
+/* Files that the oldest kept one needs, or the first while it is written, stay. */
+static void keep_files(struct checkpoints *checkpoints)
+{
+    int64_t from = checkpoints->n_kept == 0 ? INT64_MAX : checkpoints->kept[0].first_window;
+    snapshots_keep_from(&checkpoints->train->learning.snapshots, from);
+}
+
+static enum esp_status add_kept(struct checkpoints *checkpoints, struct esp_error *err)
+{
+    void *kept = checkpoints->kept;
+    enum esp_status status =
+        esp_array_grow(&kept, &checkpoints->kept_capacity, checkpoints->n_kept + 1,
+                       sizeof *checkpoints->kept, err);
+    checkpoints->kept = kept;
+    if (status != ESP_OK)
+        return status;
+    checkpoints->kept[checkpoints->n_kept++] = (struct kept_checkpoint){
+        .number = checkpoints->next,
+        .first_window = train_state_first_window(checkpoints->train),
+    };
+    keep_files(checkpoints);
+    return ESP_OK;
+}
+
+static void prune(struct checkpoints *checkpoints)
+{
+    struct train *train = checkpoints->train;
+    size_t keep = (size_t)train->config.options.state_keep;
+    struct esp_error why = {0};
+    if (esp_checkpoint_prune(train->folder, keep, &why) != ESP_OK)
+        esp_log_error(&why);
+    if (checkpoints->n_kept <= keep)
+        return;
+    size_t n_gone = checkpoints->n_kept - keep;
+    memmove(checkpoints->kept, checkpoints->kept + n_gone, keep * sizeof *checkpoints->kept);
+    checkpoints->n_kept = keep;
+    keep_files(checkpoints);
+}
+
 /* ---- one ------------------------------------------------------------------------------------- */
+
+/* The number is used up either way: files may be named by it. */
+static void failed(struct checkpoints *checkpoints, const struct esp_error *why)
+{
+    if (checkpoints->n_kept > 0 &&
+        checkpoints->kept[checkpoints->n_kept - 1].number == checkpoints->next) {
+        checkpoints->n_kept--;
+        keep_files(checkpoints);
+    }
+    checkpoints->next++;
+    checkpoints->status.is_writing = false;
+    checkpoints->n_read = UINT64_MAX; /* it is due again after the usual time */
+    note_failure(checkpoints, why);
+}
+
+static void committed(struct checkpoints *checkpoints)
+{
+    struct checkpoint_status *status = &checkpoints->status;
+    status->is_writing = false;
+    status->n_written++;
+    status->number = checkpoints->next++;
+    status->bytes = esp_checkpoint_fork_bytes(checkpoints->fork);
+    status->written_us = run_wall_us();
+    status->watermark_us = checkpoints->begun_watermark_us;
+    status->write_us = run_clock_us() - checkpoints->begun_us;
+    prune(checkpoints);
+    publish(checkpoints);
+}
 
 static enum esp_status start(struct checkpoints *checkpoints, int64_t watermark_us,
                              struct esp_error *err)
 {
     struct train *train = checkpoints->train;
     enum esp_status status = train_state_settle(train, err);
+    if (status == ESP_OK)
+        status = add_kept(checkpoints, err);
     if (status != ESP_OK)
         return status;
     const struct esp_checkpoint_head head = {
@@ -109,7 +196,7 @@ void checkpoints_begin(struct checkpoints *checkpoints, int64_t now_us, int64_t 
     enum esp_status status = start(checkpoints, watermark_us, &why);
     checkpoints->status.pause_us = run_clock_us() - now_us;
     if (status != ESP_OK) {
-        note_failure(checkpoints, &why);
+        failed(checkpoints, &why);
         return;
     }
     checkpoints->n_read = n_read;
@@ -117,44 +204,19 @@ void checkpoints_begin(struct checkpoints *checkpoints, int64_t now_us, int64_t 
     checkpoints->status.is_writing = true;
 }
 
-/* What the newest checkpoint makes superfluous goes. */
-static void committed(struct checkpoints *checkpoints)
+/* A file that is written gets its name once all that it names outside has arrived. */
+static enum esp_status commit_if_settled(struct checkpoints *checkpoints, struct esp_error *err)
 {
-    struct train *train = checkpoints->train;
-    struct esp_error why = {0};
-    checkpoints->status.is_writing = false;
-    checkpoints->status.n_written++;
-    checkpoints->status.number = checkpoints->next++;
-    checkpoints->status.bytes = esp_checkpoint_fork_bytes(checkpoints->fork);
-    checkpoints->status.written_us = run_wall_us();
-    checkpoints->status.watermark_us = checkpoints->begun_watermark_us;
-    checkpoints->status.write_us = run_clock_us() - checkpoints->begun_us;
-    train_state_saved(train);
-    if (esp_checkpoint_prune(train->folder, (size_t)train->config.options.state_keep, &why) !=
-        ESP_OK)
-        note_failure(checkpoints, &why);
-    publish(checkpoints);
-}
-
-static void failed(struct checkpoints *checkpoints, const struct esp_error *why)
-{
-    checkpoints->status.is_writing = false;
-    checkpoints->n_read = UINT64_MAX; /* it is due again after the usual time */
-    checkpoints->next++;              /* segments may be named by the one that failed */
-    note_failure(checkpoints, why);
-}
-
-static void move_on(struct checkpoints *checkpoints, enum esp_checkpoint_progress progress,
-                    struct esp_error *why)
-{
-    if (progress == ESP_CHECKPOINT_FAILED)
-        failed(checkpoints, why);
-    if (progress != ESP_CHECKPOINT_WRITTEN || !train_state_is_settled(checkpoints->train))
-        return;
-    if (esp_checkpoint_fork_commit(checkpoints->fork, why) == ESP_OK)
+    bool settled = false;
+    enum esp_status status = train_state_settled(checkpoints->train, &settled, err);
+    if (status != ESP_OK)
+        esp_checkpoint_fork_cancel(checkpoints->fork);
+    if (status != ESP_OK || !settled)
+        return status;
+    status = esp_checkpoint_fork_commit(checkpoints->fork, err);
+    if (status == ESP_OK)
         committed(checkpoints);
-    else
-        failed(checkpoints, why);
+    return status;
 }
 
 void checkpoints_tick(struct checkpoints *checkpoints, int64_t now_us)
@@ -164,36 +226,44 @@ void checkpoints_tick(struct checkpoints *checkpoints, int64_t now_us)
         return;
     struct esp_error why = {0};
     checkpoints->looked_us = now_us;
-    move_on(checkpoints, esp_checkpoint_fork_poll(checkpoints->fork, &why), &why);
+    enum esp_checkpoint_progress progress = esp_checkpoint_fork_poll(checkpoints->fork, &why);
+    if (progress == ESP_CHECKPOINT_WRITTEN)
+        commit_if_settled(checkpoints, &why);
+    if (why.status != ESP_OK)
+        failed(checkpoints, &why);
 }
 
 void checkpoints_leave(struct checkpoints *checkpoints)
 {
-    if (checkpoints->fork == NULL || !checkpoints->status.is_writing)
+    if (!checkpoints->status.is_writing)
         return;
     esp_checkpoint_fork_cancel(checkpoints->fork);
     checkpoints->status.is_writing = false;
+    checkpoints->n_kept--;
+    checkpoints->next++;
+}
+
+/* Outputs were flushed when the threads ended, so that all has arrived. */
+static enum esp_status write_last(struct checkpoints *checkpoints, struct esp_error *err)
+{
+    enum esp_status status = start(checkpoints, checkpoints->begun_watermark_us, err);
+    if (status != ESP_OK)
+        return status;
+    enum esp_checkpoint_progress progress = ESP_CHECKPOINT_RUNNING;
+    while (progress == ESP_CHECKPOINT_RUNNING)
+        progress = esp_checkpoint_fork_wait(checkpoints->fork, -1, err);
+    return progress == ESP_CHECKPOINT_WRITTEN ? commit_if_settled(checkpoints, err) : err->status;
 }
 
 enum esp_status checkpoints_last(struct checkpoints *checkpoints, struct esp_error *err)
 {
+    struct esp_error why = {0};
     if (checkpoints->fork == NULL)
         return ESP_OK;
-    struct esp_error why = {0};
     checkpoints->begun_us = run_clock_us();
     checkpoints->begun_watermark_us = checkpoints->train->run.ingest.watermark_us;
-    enum esp_status status = start(checkpoints, checkpoints->begun_watermark_us, &why);
-    if (status == ESP_OK) {
-        enum esp_checkpoint_progress progress = ESP_CHECKPOINT_RUNNING;
-        while (progress == ESP_CHECKPOINT_RUNNING)
-            progress = esp_checkpoint_fork_wait(checkpoints->fork, -1, &why);
-        if (progress == ESP_CHECKPOINT_WRITTEN)
-            status = esp_checkpoint_fork_commit(checkpoints->fork, &why);
-        else
-            status = why.status;
-    }
-    if (status != ESP_OK)
-        return esp_fail(err, status, "the last checkpoint could not be written: %s", why.text);
-    committed(checkpoints);
-    return ESP_OK;
+    enum esp_status status = write_last(checkpoints, &why);
+    if (status == ESP_OK)
+        return ESP_OK;
+    return esp_fail(err, status, "the last checkpoint could not be written: %s", why.text);
 }

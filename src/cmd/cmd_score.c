@@ -189,7 +189,7 @@ static enum esp_status build(struct score *score, struct esp_error *err)
     esp_log_set_stop(score->inputs.log, run_wants_end, &score->run);
     if (score->inputs.registry != NULL)
         registry_set_end(score->inputs.registry, run_wants_end, &score->run, 0);
-    outputs_init(&score->outputs, &score->config, score->inputs.log,
+    outputs_init(&score->outputs, OUTPUT_DEAD, &score->config, score->inputs.log,
                  score->inputs.kinds[ESP_IMPRESSION].decoder);
     status = score_watch_init(&score->watch, &watch, &score->run, &score->models, err);
     if (status == ESP_OK)

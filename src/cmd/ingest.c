@@ -100,6 +100,8 @@ void ingest_archive(struct esp_archive *archive, struct ingest *ingest)
 {
     struct ingest_status *status = &ingest->status;
     esp_archive_mark(archive, "ingest", 1);
+    esp_joiner_archive(archive, ingest->joiner);
+    esp_intake_archive(archive, ingest->intake);
     for (size_t stage = 0; stage < sizeof status->labels / sizeof status->labels[0]; stage++)
         esp_archive_u64(archive, &status->labels[stage]);
     esp_archive_u64(archive, &status->kept);

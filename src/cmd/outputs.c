@@ -21,10 +21,15 @@ static bool is_files(const struct outputs *outputs)
     return outputs->config->options.files_root != NULL;
 }
 
-void outputs_init(struct outputs *outputs, const struct config *config, struct esp_log *log,
-                  const struct esp_decoder *impressions)
+void outputs_init(struct outputs *outputs, unsigned topics, const struct config *config,
+                  struct esp_log *log, const struct esp_decoder *impressions)
 {
-    *outputs = (struct outputs){.config = config, .log = log, .impressions = impressions};
+    *outputs = (struct outputs){
+        .topics = topics, .config = config, .log = log, .impressions = impressions};
+    const struct options *options = &config->options;
+    bool is_apart = config->is_scoring && is_files(outputs);
+    snprintf(outputs->dead_topic, sizeof outputs->dead_topic, "%s%s%s", options->dead_letter_topic,
+             is_apart ? "-" : "", is_apart ? options->score_topic : "");
     esp_buf_init(&outputs->key, most_record_bytes);
     esp_buf_init(&outputs->value, most_record_bytes);
 }
@@ -40,6 +45,10 @@ void outputs_release(struct outputs *outputs)
         if (i == 0 || is_files(outputs)) /* in Kafka all share the first one's */
             esp_log_writer_free(outputs->examples[i].writer);
     }
+    for (size_t i = 0; i < outputs->n_bases; i++)
+        topic_marks_release(&outputs->bases[i]);
+    free(outputs->bases);
+    free(outputs->fenced);
     free(outputs->examples);
     esp_buf_release(&outputs->key);
     esp_buf_release(&outputs->value);
@@ -118,19 +127,27 @@ static enum esp_status append(struct outputs *outputs, struct esp_log_writer *wr
 
 /* ---- late events and dead letters ------------------------------------------------------------ */
 
-static enum esp_status open_turned_away(struct outputs *outputs, bool late,
+static enum esp_status open_turned_away(struct outputs *outputs, const char *topic,
                                         struct esp_log_writer **writer, struct esp_error *err)
 {
     if (*writer != NULL)
         return ESP_OK;
-    const struct options *options = &outputs->config->options;
     const char *json = esp_own_schema_json(ESP_SCHEMA_DEAD_LETTER);
     enum esp_status status =
         esp_schema_fingerprint(json, strlen(json), &outputs->dead_letter_fingerprint, err);
     if (status != ESP_OK)
         return status;
-    return open_writer(outputs, late ? options->late_topic : options->dead_letter_topic, json,
-                       writer, err);
+    return open_writer(outputs, topic, json, writer, err);
+}
+
+enum esp_status outputs_open_late(struct outputs *outputs, struct esp_error *err)
+{
+    return open_turned_away(outputs, outputs->config->options.late_topic, &outputs->late, err);
+}
+
+enum esp_status outputs_open_dead(struct outputs *outputs, struct esp_error *err)
+{
+    return open_turned_away(outputs, outputs->dead_topic, &outputs->dead, err);
 }
 
 enum esp_status outputs_write_turned_away(struct outputs *outputs,
@@ -138,7 +155,6 @@ enum esp_status outputs_write_turned_away(struct outputs *outputs,
                                           struct esp_error *err)
 {
     bool late = event->verdict == ESP_VERDICT_LATE;
-    struct esp_log_writer **writer = late ? &outputs->late : &outputs->dead;
     const char *topic = outputs->config->options.inputs[event->kind].topic;
     struct esp_dead_letter_record record = {
         .kind = event->kind,
@@ -155,35 +171,45 @@ enum esp_status outputs_write_turned_away(struct outputs *outputs,
     char key[512];
     snprintf(key, sizeof key, "%s/%" PRIu32 "/%" PRId64, topic, event->partition, event->offset);
     esp_buf_clear(&outputs->key);
-    enum esp_status status = open_turned_away(outputs, late, writer, err);
+    enum esp_status status =
+        late ? outputs_open_late(outputs, err) : outputs_open_dead(outputs, err);
     if (status == ESP_OK)
         status = esp_buf_append(&outputs->key, key, strlen(key), err);
     if (status == ESP_OK)
         status = begin_value(outputs, outputs->dead_letter_fingerprint, err);
     if (status == ESP_OK)
         status = esp_encode_dead_letter(&outputs->value, &record, err);
-    return status == ESP_OK ? append(outputs, *writer, err) : status;
+    return status == ESP_OK ? append(outputs, late ? outputs->late : outputs->dead, err) : status;
 }
 
 /* ---- examples -------------------------------------------------------------------------------- */
 
-static enum esp_status open_example_topic(struct outputs *outputs, struct example_output *output,
-                                          const char *json, struct esp_error *err)
+const char *outputs_example_topic(const struct outputs *outputs, size_t i,
+                                  char name[OUTPUT_TOPIC_SIZE])
 {
     const char *topic = outputs->config->options.examples_topic;
-    if (outputs->n_examples == 0)
-        return open_writer(outputs, topic, json, &output->writer, err);
-    if (!is_files(outputs)) {
-        output->writer = outputs->examples[0].writer;
-        return ESP_OK;
-    }
-    char name[512];
-    snprintf(name, sizeof name, "%s-%016" PRIx64, topic, output->fingerprint);
-    return open_writer(outputs, name, json, &output->writer, err);
+    if (i == 0 || !is_files(outputs))
+        return topic;
+    snprintf(name, OUTPUT_TOPIC_SIZE, "%s-%016" PRIx64, topic, outputs->examples[i].fingerprint);
+    return name;
 }
 
-static enum esp_status add_example_output(struct outputs *outputs, const struct esp_writer *writer,
+/* Of the last one. */
+static enum esp_status open_example_topic(struct outputs *outputs, const char *json,
                                           struct esp_error *err)
+{
+    size_t i = outputs->n_examples - 1;
+    struct example_output *output = &outputs->examples[i];
+    char name[OUTPUT_TOPIC_SIZE];
+    if (i == 0 || is_files(outputs))
+        return open_writer(outputs, outputs_example_topic(outputs, i, name), json, &output->writer,
+                           err);
+    output->writer = outputs->examples[0].writer;
+    return ESP_OK;
+}
+
+enum esp_status outputs_add_examples(struct outputs *outputs, const struct esp_writer *writer,
+                                     struct esp_error *err)
 {
     struct example_output output = {.impressions = writer};
     char *json = NULL;
@@ -195,10 +221,11 @@ static enum esp_status add_example_output(struct outputs *outputs, const struct 
                                     esp_writer_json(writer), &json, err);
     if (status == ESP_OK)
         status = esp_schema_fingerprint(json, strlen(json), &output.fingerprint, err);
-    if (status == ESP_OK)
-        status = open_example_topic(outputs, &output, json, err);
-    if (status == ESP_OK)
+    if (status == ESP_OK) {
         outputs->examples[outputs->n_examples++] = output;
+        status = open_example_topic(outputs, json, err);
+        outputs->n_examples -= status != ESP_OK;
+    }
     free(json);
     return status;
 }
@@ -211,7 +238,7 @@ static enum esp_status find_example_output(struct outputs *outputs, const struct
     while (i < outputs->n_examples && outputs->examples[i].impressions != writer)
         i++;
     enum esp_status status =
-        i < outputs->n_examples ? ESP_OK : add_example_output(outputs, writer, err);
+        i < outputs->n_examples ? ESP_OK : outputs_add_examples(outputs, writer, err);
     if (status == ESP_OK)
         *out = &outputs->examples[i];
     return status;
@@ -264,7 +291,7 @@ enum esp_status outputs_write_example(struct outputs *outputs, const struct esp_
 
 /* ---- drift ----------------------------------------------------------------------------------- */
 
-static enum esp_status open_drift(struct outputs *outputs, struct esp_error *err)
+enum esp_status outputs_open_drift(struct outputs *outputs, struct esp_error *err)
 {
     if (outputs->drift != NULL)
         return ESP_OK;
@@ -282,7 +309,7 @@ enum esp_status outputs_write_drift(struct outputs *outputs, const struct esp_dr
     char key[ESP_DRIFT_KEY_SIZE];
     esp_drift_key(record, key);
     esp_buf_clear(&outputs->key);
-    enum esp_status status = open_drift(outputs, err);
+    enum esp_status status = outputs_open_drift(outputs, err);
     if (status == ESP_OK)
         status = esp_buf_append(&outputs->key, key, strlen(key), err);
     if (status == ESP_OK)

@@ -41,8 +41,11 @@ static enum esp_status flush_and_save(struct score_loop *loop, struct esp_error 
     enum esp_status dead = outputs_flush(loop->outputs, err);
     status = status != ESP_OK ? status : dead;
     loop->has_lost |= status != ESP_OK;
-    return status == ESP_OK && !loop->has_lost ? score_positions_save(&loop->positions, err)
-                                               : status;
+    if (status != ESP_OK || loop->has_lost)
+        return status;
+    topic_marks_update(&loop->positions.marks[SCORE_MARKS_SCORES], loop->writer);
+    topic_marks_update(&loop->positions.marks[SCORE_MARKS_DEAD], loop->outputs->dead);
+    return score_positions_save(&loop->positions, err);
 }
 
 static enum esp_status now_and_then(struct score_loop *loop, struct esp_error *err)
@@ -259,6 +262,8 @@ static enum esp_status score_all(struct score_loop *loop, struct esp_error *err)
 {
     const struct esp_decoder *decoder = loop->inputs->kinds[ESP_IMPRESSION].decoder;
     enum esp_status status = wait_for_models(loop, err);
+    if (status == ESP_OK) /* so that whatever is written from now on can be taken away */
+        status = score_positions_save(&loop->positions, err);
     while (status == ESP_OK && loop->n_open > 0 && !atomic_load(&loop->run->stop)) {
         pulse_beat(&loop->run->pulses[SCORE_SCORING], run_clock_us());
         status = score_models_take(loop->models, decoder, err);

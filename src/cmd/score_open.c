@@ -144,6 +144,9 @@ enum esp_status score_loop_init(struct score_loop *loop, const struct score_loop
     enum esp_status status = open_output(loop, pool, err);
     if (status == ESP_OK)
         status = score_positions_load(&loop->positions, run->config, loop->n_partitions, err);
+    if (status == ESP_OK)
+        status = score_positions_cut_back(&loop->positions, run->config, inputs->log,
+                                          outputs->dead_topic, err);
     for (size_t p = 0; status == ESP_OK && p < loop->n_partitions; p++)
         status = open_partition(loop, p, err);
     loop->saved_us = loop->looked_us = run_clock_us();

@@ -2,8 +2,11 @@
  * score_positions.c - see score_positions.h.
  *
  *     FOLDER/score.TOPIC.OUTPUT.json
- *     {"version": 1, "topic": T, "output": O, "root": folder or null, "next": [offset or null,
- * ...]}
+ *     {"version": 2, "topic": T, "output": O, "root": folder or null, "next": [offset or null,
+ * ...], "marks": {"OUTPUT": [[file, length, end], ...], ...}}
+ *
+ * "marks" are of files, a line of numbers a partition as in struct esp_log_mark. Version 1 had
+ * none.
  */
 #include "cmd/score_positions.h"
 
@@ -16,7 +19,7 @@
 
 #include "cmd/json_file.h"
 
-enum { POSITIONS_VERSION = 1 };
+enum { POSITIONS_VERSION = 2 };
 
 /* A file of another shape, or of other topics. */
 static enum esp_status refuse(const struct score_positions *positions, const char *what,
@@ -35,12 +38,44 @@ static bool same_text(const json_t *value, const char *text)
     return json_is_string(value) && strcmp(json_string_value(value), text) == 0;
 }
 
+/* A mark's numbers; false: it is none. */
+static bool take_mark(const json_t *numbers, struct esp_log_mark *mark)
+{
+    json_int_t length = 0, file = 0, end = 0;
+    bool ok = json_unpack((json_t *)(uintptr_t)numbers, "[I,I,I!]", &file, &length, &end) == 0 &&
+              file >= -1 && length >= 0 && end >= 0;
+    *mark = (struct esp_log_mark){.file = file, .length = (uint64_t)length, .end = end};
+    return ok;
+}
+
+static enum esp_status take_marks(struct score_positions *positions, const json_t *all,
+                                  struct esp_error *err)
+{
+    size_t n_topics = 0;
+    for (void *at = json_object_iter((json_t *)(uintptr_t)all); at != NULL;
+         at = json_object_iter_next((json_t *)(uintptr_t)all, at)) {
+        const json_t *list = json_object_iter_value(at);
+        struct topic_marks *marks = &positions->marks[n_topics];
+        if (n_topics++ == N_SCORE_MARKS || !json_is_array(list))
+            return refuse(positions, "holds no marks that this version can read", err);
+        enum esp_status status =
+            topic_marks_empty(marks, json_object_iter_key(at), json_array_size(list), err);
+        if (status != ESP_OK)
+            return status;
+        for (size_t p = 0; p < marks->n; p++) {
+            if (!take_mark(json_array_get(list, p), &marks->marks[p]))
+                return refuse(positions, "holds no marks that this version can read", err);
+        }
+    }
+    return ESP_OK;
+}
+
 static enum esp_status take(struct score_positions *positions, const json_t *root,
                             struct esp_error *err)
 {
     const json_t *next = json_object_get(root, "next");
-    if (json_integer_value(json_object_get(root, "version")) != POSITIONS_VERSION ||
-        !json_is_array(next))
+    json_int_t version = json_integer_value(json_object_get(root, "version"));
+    if (version < 1 || version > POSITIONS_VERSION || !json_is_array(next))
         return refuse(positions, "holds no positions that this version can read", err);
     if (!same_text(json_object_get(root, "topic"), positions->topic) ||
         !same_text(json_object_get(root, "output"), positions->output) ||
@@ -55,7 +90,7 @@ static enum esp_status take(struct score_positions *positions, const json_t *roo
             return refuse(positions, "holds no positions that this version can read", err);
         positions->next[i] = begun ? json_integer_value(offset) : -1;
     }
-    return ESP_OK;
+    return take_marks(positions, json_object_get(root, "marks"), err);
 }
 
 /* FOLDER/score.TOPIC.OUTPUT.json; a topic that is a path has its slashes replaced. */
@@ -100,6 +135,27 @@ enum esp_status score_positions_load(struct score_positions *positions, const st
     return status;
 }
 
+enum esp_status score_positions_cut_back(struct score_positions *positions,
+                                         const struct config *config, struct esp_log *log,
+                                         const char *dead_topic, struct esp_error *err)
+{
+    const char *const topics[N_SCORE_MARKS] = {
+        [SCORE_MARKS_SCORES] = positions->output, [SCORE_MARKS_DEAD] = dead_topic};
+    if (positions->root == NULL)
+        return ESP_OK;
+    enum esp_status status = ESP_OK;
+    for (size_t i = 0; i < N_SCORE_MARKS && status == ESP_OK; i++) {
+        if (positions->marks[i].topic != NULL)
+            status = topic_marks_cut_back(&positions->marks[i], log, err);
+    }
+    for (size_t i = 0; i < N_SCORE_MARKS && status == ESP_OK; i++) {
+        topic_marks_release(&positions->marks[i]);
+        status = topic_marks_find(&positions->marks[i], log, topics[i],
+                                  (size_t)config->options.output_partitions, err);
+    }
+    return status;
+}
+
 enum esp_status score_positions_grow(struct score_positions *positions, size_t n,
                                      struct esp_error *err)
 {
@@ -113,6 +169,33 @@ enum esp_status score_positions_grow(struct score_positions *positions, size_t n
     return ESP_OK;
 }
 
+/* NULL: out of memory. */
+static json_t *pack_marks(const struct score_positions *positions)
+{
+    json_t *all = json_object();
+    for (size_t i = 0; i < N_SCORE_MARKS && all != NULL; i++) {
+        const struct topic_marks *marks = &positions->marks[i];
+        json_t *list = json_array();
+        bool ok = list != NULL;
+        for (size_t p = 0; ok && p < marks->n; p++) {
+            const struct esp_log_mark *mark = &marks->marks[p];
+            ok = json_array_append_new(list, json_pack("[I,I,I]", (json_int_t)mark->file,
+                                                       (json_int_t)mark->length,
+                                                       (json_int_t)mark->end)) == 0;
+        }
+        if (!ok || marks->topic == NULL) {
+            json_decref(list);
+            if (ok)
+                continue;
+        } else if (json_object_set_new(all, marks->topic, list) == 0) {
+            continue;
+        }
+        json_decref(all);
+        all = NULL;
+    }
+    return all;
+}
+
 enum esp_status score_positions_save(const struct score_positions *positions, struct esp_error *err)
 {
     json_t *next = json_array();
@@ -121,9 +204,9 @@ enum esp_status score_positions_save(const struct score_positions *positions, st
         ok = json_array_append_new(next, positions->next[i] < 0
                                              ? json_null()
                                              : json_integer(positions->next[i])) == 0;
-    json_t *root = json_pack("{s:i, s:s, s:s, s:s?, s:o}", "version", POSITIONS_VERSION, "topic",
-                             positions->topic, "output", positions->output, "root", positions->root,
-                             "next", next);
+    json_t *root = json_pack("{s:i, s:s, s:s, s:s?, s:o, s:o}", "version", POSITIONS_VERSION,
+                             "topic", positions->topic, "output", positions->output, "root",
+                             positions->root, "next", next, "marks", pack_marks(positions));
     enum esp_status status =
         root == NULL || !ok ? esp_fail(err, ESP_ENOMEM, "out of memory for positions")
                             : json_file_write(positions->path, root, true, positions->path, err);
@@ -133,6 +216,8 @@ enum esp_status score_positions_save(const struct score_positions *positions, st
 
 void score_positions_release(struct score_positions *positions)
 {
+    for (size_t i = 0; i < N_SCORE_MARKS; i++)
+        topic_marks_release(&positions->marks[i]);
     free(positions->path);
     free(positions->next);
     *positions = (struct score_positions){0};

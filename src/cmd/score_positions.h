@@ -1,6 +1,10 @@
 /*
  * score_positions.h - how far each partition of the impressions was scored, kept between runs in
  * the state folder: one small file for each pair of an input and an output topic.
+ *
+ * In a log of files, where nothing that is written again overwrites itself, the file also tells
+ * where the outputs stood: what a killed run wrote after it was saved is taken away at the next
+ * start, and so every impression is scored once.
  */
 #ifndef ESP_CMD_SCORE_POSITIONS_H
 #define ESP_CMD_SCORE_POSITIONS_H
@@ -10,7 +14,11 @@
 #include <stdint.h>
 
 #include "cmd/config.h"
+#include "cmd/topic_marks.h"
 #include "core/status.h"
+
+/* The outputs that are taken back. */
+enum { SCORE_MARKS_SCORES, SCORE_MARKS_DEAD, N_SCORE_MARKS };
 
 /* { 0 } can be released. */
 struct score_positions {
@@ -19,6 +27,7 @@ struct score_positions {
     const char *root;           /* of a log of files; NULL: Kafka */
     int64_t *next;              /* (n) the next record of each partition; -1: not begun */
     size_t n;
+    struct topic_marks marks[N_SCORE_MARKS]; /* files: where the outputs stand; else empty */
     bool is_known; /* the topic was scored before, or is being: what has not begun is new in it */
 };
 
@@ -30,6 +39,18 @@ struct score_positions {
  */
 enum esp_status score_positions_load(struct score_positions *positions, const struct config *config,
                                      size_t n, struct esp_error *err);
+
+/*
+ * Files: takes away what was written after the positions were saved, and notes what is there.
+ * Before anything is written; the positions have to be saved before, too, or a first run that is
+ * killed leaves what nobody takes away.
+ *
+ * dead_topic  where the dead letters go
+ * Errors: as esp_log_cut_back() and esp_log_bounds(), ESP_ENOMEM.
+ */
+enum esp_status score_positions_cut_back(struct score_positions *positions,
+                                         const struct config *config, struct esp_log *log,
+                                         const char *dead_topic, struct esp_error *err);
 
 /* The topic has n partitions now; new ones have not begun. Errors: ESP_ENOMEM. */
 enum esp_status score_positions_grow(struct score_positions *positions, size_t n,

@@ -183,8 +183,11 @@ static enum esp_status make_stages(struct train *train, struct esp_error *err)
     if (train->inputs.registry != NULL)
         registry_set_end(train->inputs.registry, run_wants_end, &train->run, 0);
     const struct esp_decoder *impressions = train->inputs.kinds[ESP_IMPRESSION].decoder;
-    outputs_init(&train->ingest_outputs, &train->config, train->inputs.log, impressions);
-    outputs_init(&train->learning_outputs, &train->config, train->inputs.log, impressions);
+    unsigned learned = (train->config.options.write_examples ? OUTPUT_EXAMPLES : 0) |
+                       (train->config.has_drift ? OUTPUT_DRIFT : 0);
+    outputs_init(&train->ingest_outputs, OUTPUT_LATE | OUTPUT_DEAD, &train->config,
+                 train->inputs.log, impressions);
+    outputs_init(&train->learning_outputs, learned, &train->config, train->inputs.log, impressions);
     enum esp_status status = learning_init(&train->learning, &train->run, &train->learning_outputs,
                                            train->full, train->empty, err);
     if (status == ESP_OK)

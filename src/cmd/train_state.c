@@ -33,11 +33,32 @@ static void models_section(struct esp_archive *archive, struct train *train)
         esp_learner_archive(archive, train->learning.learners[i]);
 }
 
-/* Whether there is drift is an option that the state depends on. */
-static void drift_section(struct esp_archive *archive, struct train *train)
+/* Of drift, by which files of snapshots are needed. */
+static int64_t first_window(const struct train *train)
 {
-    if (train->learning.measuring.drift != NULL)
-        esp_drift_archive(archive, train->learning.measuring.drift);
+    const struct esp_drift *drift = train->learning.measuring.drift;
+    return drift == NULL ? INT64_MAX : esp_drift_first_window(drift);
+}
+
+static void snapshots_section(struct esp_archive *archive, struct train *train)
+{
+    snapshots_archive(archive, &train->learning.snapshots, first_window(train));
+}
+
+static void measuring_section(struct esp_archive *archive, struct train *train)
+{
+    measuring_archive(archive, &train->learning.measuring);
+}
+
+static void outputs_section(struct esp_archive *archive, struct train *train)
+{
+    outputs_archive(archive, &train->ingest_outputs);
+    outputs_archive(archive, &train->learning_outputs);
+}
+
+static void checkpoints_section(struct esp_archive *archive, struct train *train)
+{
+    checkpoints_archive(archive, &train->checkpoints);
 }
 
 /* ---- all of them ----------------------------------------------------------------------------- */
@@ -51,8 +72,10 @@ static const struct section before_readers[] = {
     {"inputs", inputs_section},
 };
 static const struct section after_readers[] = {
-    {"ingest", ingest_section}, {"learning", learning_section}, {"features", features_section},
-    {"models", models_section}, {"drift", drift_section},
+    {"ingest", ingest_section},       {"features", features_section},
+    {"models", models_section},       {"learning", learning_section},
+    {"snapshots", snapshots_section}, {"measuring", measuring_section},
+    {"outputs", outputs_section},     {"checkpoints", checkpoints_section},
 };
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
 
@@ -112,17 +135,23 @@ enum esp_status train_state_read(struct train *train, const struct esp_checkpoin
 
 enum esp_status train_state_settle(struct train *train, struct esp_error *err)
 {
-    struct esp_drift *drift = train->learning.measuring.drift;
-    return drift == NULL ? ESP_OK : esp_drift_settle(drift, err);
+    enum esp_status status = measuring_settle(&train->learning.measuring, err);
+    if (status == ESP_OK)
+        status = outputs_fence(&train->ingest_outputs, err);
+    return status == ESP_OK ? outputs_fence(&train->learning_outputs, err) : status;
 }
 
-bool train_state_is_settled(struct train *train)
+enum esp_status train_state_settled(struct train *train, bool *out_done, struct esp_error *err)
 {
-    (void)train;
-    return true;
+    enum esp_status status = outputs_settled(&train->ingest_outputs, out_done, err);
+    if (status == ESP_OK && *out_done)
+        status = outputs_settled(&train->learning_outputs, out_done, err);
+    if (status == ESP_OK && *out_done)
+        status = snapshots_sync(&train->learning.snapshots, err);
+    return status;
 }
 
-void train_state_saved(struct train *train)
+int64_t train_state_first_window(const struct train *train)
 {
-    (void)train;
+    return first_window(train);
 }

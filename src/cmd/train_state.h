@@ -15,15 +15,19 @@ struct train;
  */
 enum esp_status train_state_settle(struct train *train, struct esp_error *err);
 
-/* True once everything that train_state_settle() noted has arrived. Does not wait. */
-bool train_state_is_settled(struct train *train);
+/*
+ * Whether all that train_state_settle() noted has arrived: then a checkpoint that was written may
+ * count. Does not wait for a broker. From the ingest thread.
+ * Errors: ESP_EIO, ESP_EBROKER, ESP_EDATA.
+ */
+enum esp_status train_state_settled(struct train *train, bool *out_done, struct esp_error *err);
+
+/* The first of drift's windows that a run may score that goes on from here; INT64_MAX: no drift. */
+int64_t train_state_first_window(const struct train *train);
 
 /* Writes all sections: an esp_checkpoint_content, context the struct train. */
 enum esp_status train_state_write(void *train, struct esp_checkpoint_writer *writer,
                                   struct esp_error *err);
-
-/* The checkpoint that was written last has its name. */
-void train_state_saved(struct train *train);
 
 /*
  * Fills the stages from a checkpoint, in two steps: where the inputs stand and which schemas were

@@ -114,6 +114,8 @@ static const struct esp_log_ops files_ops = {
     .partitions = files_partitions,
     .create_topic = files_create_topic,
     .topic_properties = files_topic_properties,
+    .bounds = esp_files_bounds,
+    .cut_back = esp_files_cut_back,
     .reader_new = esp_files_reader_new,
     .writer_new = esp_files_writer_new,
 };

@@ -432,9 +432,10 @@ static enum esp_status seek(struct files_reader *reader, int64_t offset, struct 
     if (folder->n > 0 && folder->files[0].first_offset > offset && reader->next_file == 0)
         return esp_fail(err, ESP_EDATA,
                         "%s: offset %lld is wanted, but the first file, %s, begins with %lld: "
-                        "older files were removed",
+                        "older files were removed, and %lld records are gone",
                         reader->path, (long long)offset, folder->files[0].name,
-                        (long long)folder->files[0].first_offset);
+                        (long long)folder->files[0].first_offset,
+                        (long long)(folder->files[0].first_offset - offset));
     return ESP_OK;
 }
 

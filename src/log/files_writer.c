@@ -7,21 +7,26 @@
  *      append --> block --full, or flush--> file --roll_bytes--> closed
  *
  * A file that stands there already is never touched, only continued by a new one: the first offset
- * is behind the last whole block of what is there (a torn tail is left to whoever reads it).
+ * is behind the last whole block of what is there (a torn tail is left to whoever reads it). But a
+ * writer that was filled from an archive goes on in the file that the archived one was in, with the
+ * records that had gathered, so that blocks and files end where they would have.
+ *
+ * A fence names the files that are open; a later fsync of them covers all that had been written to
+ * them, and those that were closed meanwhile were fsynced then.
  *
  * INVARIANTS
  *  (1) A file holds whole blocks only: a block that cannot be written whole is cut off again.
  *  (2) After a failure a writer fails every call, with the first failure's text.
+ *  (3) fd >= 0 only if file >= 0; and file >= 0 with fd < 0 only before the first append or flush
+ *      of a writer that was filled.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "core/hash.h"
 #include "log/container.h"
 #include "log/files_log.h"
-#include "log/folder.h"
 
 enum {
     BLOCK_BYTES = 256 << 10, /* a block is cut when it has passed this */
@@ -30,8 +35,10 @@ enum {
 static const uint64_t default_roll_bytes = UINT64_C(256) << 20;
 
 struct files_partition {
-    char *path;            /* of its folder, owned; NULL: nothing was appended yet */
-    int fd;                /* of the current file; -1: none */
+    char *path;            /* of its folder, owned; NULL: not needed yet */
+    bool is_begun;         /* something was appended, be it before the writer was archived */
+    int64_t file;          /* the first offset in the current file's name; -1: none */
+    int fd;                /* of the current file; -1: none is open */
     bool is_new;           /* the file's name is not yet fsynced */
     bool is_dirty;         /* the file was written to since its last fsync */
     int64_t next_offset;   /* of the next record */
@@ -47,6 +54,7 @@ struct files_writer {
     char *topic, *schema; /* owned */
     uint64_t roll_bytes;
     struct files_partition *partitions;
+    int64_t *fenced; /* (n_partitions) the file that was open at the last fence; -1: none */
     size_t n_partitions;
     size_t next_round_robin;
     struct esp_codec codec;
@@ -66,82 +74,28 @@ static void files_writer_free(struct esp_log_writer *base)
     esp_codec_release(&writer->codec);
     esp_buf_release(&writer->scratch);
     free(writer->partitions);
+    free(writer->fenced);
     free(writer->topic);
     free(writer->schema);
     free(writer);
 }
 
-/* The structural end of one file: the offset behind its last whole block. */
-static enum esp_status end_of_file(const char *folder, const struct esp_folder_file *file,
-                                   struct esp_container *container, int64_t first_offset,
-                                   struct esp_error *err)
-{
-    char *path = NULL;
-    if (asprintf(&path, "%s/%s", folder, file->name) < 0)
-        return esp_fail(err, ESP_ENOMEM, "out of memory for a path");
-    struct esp_error cause = {0};
-    enum esp_status status = ESP_OK;
-    enum esp_container_step step = ESP_STEP_DAMAGE;
-    struct esp_container_block block;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        status = esp_fail(&cause, ESP_EIO, "cannot be opened: %s", strerror(errno));
-    esp_container_start(container, fd, file->size, first_offset);
-    while (status == ESP_OK && step != ESP_STEP_END)
-        status = esp_container_next(container, false, INT64_MAX, &step, &block, &cause);
-    if (fd >= 0)
-        close(fd);
-    if (status != ESP_OK)
-        esp_fail(err, status, "%s: %s", path, cause.text);
-    free(path);
-    return status;
-}
-
-/* Where a folder's records end, counted as a reader counts. */
-static enum esp_status end_of_folder(const char *path, int64_t *out_offset, struct esp_error *err)
-{
-    struct esp_folder folder = {NULL, 0, 0};
-    struct esp_container container;
-    esp_container_init(&container);
-    int64_t offset = 0;
-    enum esp_status status = esp_folder_list(path, &folder, err);
-    size_t first = 0;
-    for (size_t i = 0; i < folder.n; i++) {
-        if (folder.files[i].first_offset >= 0)
-            first = i;
-    }
-    for (size_t i = first; status == ESP_OK && i < folder.n; i++) {
-        int64_t named = folder.files[i].first_offset;
-        status = end_of_file(path, &folder.files[i], &container, named >= 0 ? named : offset, err);
-        offset = container.next_offset;
-    }
-    esp_container_release(&container);
-    esp_folder_release(&folder);
-    *out_offset = offset;
-    return status;
-}
-
+/* Its folder is there, and the offset of the next record is known. */
 static enum esp_status open_partition(struct files_writer *writer, size_t index,
                                       struct esp_error *err)
 {
     struct files_partition *partition = &writer->partitions[index];
+    int64_t first = 0;
     enum esp_status status = esp_files_make_partition(writer->files, writer->topic, index, err);
     if (status != ESP_OK)
         return status;
     partition->path = esp_files_partition_path(writer->files, writer->topic, index);
     if (partition->path == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for a path");
-    return end_of_folder(partition->path, &partition->next_offset, err);
-}
-
-/* Two hashes of the file's name. */
-static void make_sync(const char *name, uint8_t sync[ESP_SYNC_BYTES])
-{
-    uint64_t low = esp_hash(esp_bytes_of(name)), high = esp_mix64(low ^ strlen(name));
-    for (size_t i = 0; i < 8; i++) {
-        sync[i] = (uint8_t)(low >> (8 * i));
-        sync[8 + i] = (uint8_t)(high >> (8 * i));
-    }
+    if (!partition->is_begun)
+        status = esp_files_bounds_of(partition->path, &first, &partition->next_offset, err);
+    partition->is_begun |= status == ESP_OK;
+    return status;
 }
 
 static enum esp_status write_all(int fd, struct iovec *parts, int n_parts)
@@ -165,15 +119,17 @@ static enum esp_status write_all(int fd, struct iovec *parts, int n_parts)
     return ESP_OK;
 }
 
-/* Begins the file whose first record is the partition's next one. */
+/* Begins the file whose first record is the first that is in none yet. */
 static enum esp_status begin_file(struct files_writer *writer, size_t index, struct esp_error *err)
 {
     struct files_partition *partition = &writer->partitions[index];
-    char *path = NULL;
-    if (asprintf(&path, "%s/%s+%zu+%010lld.avro", partition->path, writer->topic, index,
-                 (long long)partition->next_offset) < 0)
+    int64_t first = partition->next_offset - partition->block_records;
+    char *name = esp_files_name(writer->topic, index, first), *path = NULL;
+    if (name == NULL || asprintf(&path, "%s/%s", partition->path, name) < 0) {
+        free(name);
         return esp_fail(err, ESP_ENOMEM, "out of memory for a path");
-    make_sync(strrchr(path, '/') + 1, partition->sync);
+    }
+    esp_files_sync_marker(name, partition->sync);
     esp_buf_clear(&writer->scratch);
     enum esp_status status = esp_container_put_header(
         &writer->scratch, esp_bytes_of(writer->schema), writer->files->codec, partition->sync, err);
@@ -187,11 +143,83 @@ static enum esp_status begin_file(struct files_writer *writer, size_t index, str
         status = esp_fail(err, ESP_EIO, "%s: cannot be written: %s", path, strerror(errno));
         goto out;
     }
+    partition->file = first;
     partition->n_written = writer->scratch.size;
     partition->is_new = true;
     partition->is_dirty = true;
 out:
+    free(name);
     free(path);
+    return status;
+}
+
+/* Whether an open file's header is the one that this writer gives; else blocks of the two would not
+ * go together: the configuration names another codec now, or the schema is a later version's. */
+static enum esp_status has_own_header(const struct files_writer *writer, int fd, uint64_t size,
+                                      bool *out, struct esp_error *err)
+{
+    struct esp_container container;
+    struct esp_container_block block;
+    enum esp_container_step step;
+    esp_container_init(&container);
+    esp_container_start(&container, fd, size, 0);
+    enum esp_status status = esp_container_next(&container, false, INT64_MAX, &step, &block, err);
+    struct esp_bytes schema = esp_bytes_of(writer->schema);
+    *out = status == ESP_OK && container.codec == writer->files->codec &&
+           container.schema.size == schema.size &&
+           memcmp(container.schema.data, schema.data, schema.size) == 0;
+    esp_container_release(&container);
+    return status;
+}
+
+/* Goes on in the file that the archived writer was in; sets file to -1 where that cannot be. */
+static enum esp_status go_on_in_file(struct files_writer *writer, size_t index,
+                                     struct esp_error *err)
+{
+    struct files_partition *partition = &writer->partitions[index];
+    char *name = esp_files_name(writer->topic, index, partition->file), *path = NULL;
+    if (name == NULL || asprintf(&path, "%s/%s", partition->path, name) < 0) {
+        free(name);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a path");
+    }
+    bool goes_on = false;
+    esp_files_sync_marker(name, partition->sync);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    enum esp_status status = ESP_OK;
+    off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+    if (fd < 0 && errno != ENOENT)
+        status = esp_fail(err, ESP_EIO, "%s: cannot be opened: %s", path, strerror(errno));
+    else if (fd >= 0 && (uint64_t)end != partition->n_written)
+        status = esp_fail(err, ESP_EIO, "%s: it has %lld bytes and was left at %llu", path,
+                          (long long)end, (unsigned long long)partition->n_written);
+    else if (fd >= 0)
+        status = has_own_header(writer, fd, partition->n_written, &goes_on, err);
+    if (goes_on) {
+        partition->fd = fd;
+        partition->is_dirty = true;
+    } else {
+        partition->file = -1;
+        if (fd >= 0)
+            close(fd);
+    }
+    free(name);
+    free(path);
+    return status;
+}
+
+/* A file to write the next block to. */
+static enum esp_status need_file(struct files_writer *writer, size_t index, struct esp_error *err)
+{
+    struct files_partition *partition = &writer->partitions[index];
+    enum esp_status status = ESP_OK;
+    if (partition->fd >= 0)
+        return ESP_OK;
+    if (partition->path == NULL)
+        status = open_partition(writer, index, err);
+    if (status == ESP_OK && partition->file >= 0)
+        status = go_on_in_file(writer, index, err);
+    if (status == ESP_OK && partition->fd < 0)
+        status = begin_file(writer, index, err);
     return status;
 }
 
@@ -201,9 +229,12 @@ static enum esp_status end_block(struct files_writer *writer, size_t index, stru
     struct files_partition *partition = &writer->partitions[index];
     if (partition->block_records == 0)
         return ESP_OK;
+    enum esp_status status = need_file(writer, index, err);
+    if (status != ESP_OK)
+        return status;
     struct esp_bytes stored = esp_buf_bytes(&partition->block);
     if (writer->files->codec != ESP_CODEC_NULL) {
-        enum esp_status status =
+        status =
             esp_codec_encode(&writer->codec, writer->files->codec, stored, &writer->scratch, err);
         if (status != ESP_OK)
             return status;
@@ -228,16 +259,6 @@ static enum esp_status end_block(struct files_writer *writer, size_t index, stru
     return ESP_OK;
 }
 
-static enum esp_status sync_folder(const char *path, struct esp_error *err)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool is_done = fd >= 0 && fsync(fd) == 0;
-    int why = errno;
-    if (fd >= 0)
-        close(fd);
-    return is_done ? ESP_OK : esp_fail(err, ESP_EIO, "%s: fsync: %s", path, strerror(why));
-}
-
 /* Makes what was written to the current file durable. */
 static enum esp_status sync_file(struct files_partition *partition, struct esp_error *err)
 {
@@ -245,7 +266,8 @@ static enum esp_status sync_file(struct files_partition *partition, struct esp_e
         return ESP_OK;
     if (fsync(partition->fd) != 0)
         return esp_fail(err, ESP_EIO, "%s: fsync: %s", partition->path, strerror(errno));
-    enum esp_status status = partition->is_new ? sync_folder(partition->path, err) : ESP_OK;
+    enum esp_status status =
+        partition->is_new ? esp_files_sync_folder(partition->path, err) : ESP_OK;
     if (status == ESP_OK)
         partition->is_new = partition->is_dirty = false;
     return status;
@@ -256,6 +278,8 @@ static enum esp_status end_file(struct files_partition *partition, struct esp_er
     enum esp_status status = sync_file(partition, err);
     close(partition->fd);
     partition->fd = -1;
+    partition->file = -1;
+    partition->n_written = 0;
     return status;
 }
 
@@ -269,11 +293,7 @@ static enum esp_status append_to(struct files_writer *writer, size_t index, stru
                                  struct esp_error *err)
 {
     struct files_partition *partition = &writer->partitions[index];
-    enum esp_status status = ESP_OK;
-    if (partition->path == NULL)
-        status = open_partition(writer, index, err);
-    if (status == ESP_OK && partition->fd < 0)
-        status = begin_file(writer, index, err);
+    enum esp_status status = need_file(writer, index, err);
     if (status == ESP_OK && partition->block.size + value.size > ESP_BLOCK_MAX_BYTES)
         status = end_block(writer, index, err);
     if (status == ESP_OK)
@@ -345,11 +365,135 @@ static enum esp_status files_wait(struct esp_log_writer *base, int64_t timeout_u
     return files_flush(base, timeout_us, err);
 }
 
+/* ---- going back to an earlier moment --------------------------------------------------------- */
+
+static enum esp_status files_fence(struct esp_log_writer *base, struct esp_error *err)
+{
+    struct files_writer *writer = (struct files_writer *)base;
+    if (writer->failed.status != ESP_OK)
+        return pass_on(writer, err);
+    for (size_t i = 0; i < writer->n_partitions; i++)
+        writer->fenced[i] = writer->partitions[i].file;
+    return ESP_OK;
+}
+
+/* By name, for the writer may have closed the file meanwhile, and goes on in any case. One that is
+ * gone was taken away by somebody: nothing of it is left to lose. */
+static enum esp_status sync_named(const struct files_writer *writer, size_t index, int64_t file,
+                                  struct esp_error *err)
+{
+    char *folder = esp_files_partition_path(writer->files, writer->topic, index);
+    char *name = esp_files_name(writer->topic, index, file), *path = NULL;
+    enum esp_status status = ESP_OK;
+    if (folder == NULL || name == NULL || asprintf(&path, "%s/%s", folder, name) < 0) {
+        path = NULL;
+        status = esp_fail(err, ESP_ENOMEM, "out of memory for a path");
+        goto out;
+    }
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        goto out;
+    if (fd < 0 || fsync(fd) != 0)
+        status = esp_fail(err, ESP_EIO, "%s: fsync: %s", path, strerror(errno));
+    else
+        status = esp_files_sync_folder(folder, err);
+    if (fd >= 0)
+        close(fd);
+out:
+    free(folder);
+    free(name);
+    free(path);
+    return status;
+}
+
+static enum esp_status files_settled(struct esp_log_writer *base, bool *out_done,
+                                     struct esp_error *err)
+{
+    const struct files_writer *writer = (const struct files_writer *)base;
+    enum esp_status status = ESP_OK;
+    for (size_t i = 0; i < writer->n_partitions && status == ESP_OK; i++) {
+        if (writer->fenced[i] >= 0)
+            status = sync_named(writer, i, writer->fenced[i], err);
+    }
+    *out_done = status == ESP_OK;
+    return status;
+}
+
+static bool files_mark(const struct esp_log_writer *base, size_t index, struct esp_log_mark *mark)
+{
+    const struct files_writer *writer = (const struct files_writer *)base;
+    if (index >= writer->n_partitions || !writer->partitions[index].is_begun)
+        return false;
+    const struct files_partition *partition = &writer->partitions[index];
+    *mark = (struct esp_log_mark){
+        .file = partition->file,
+        .length = partition->file < 0 ? 0 : partition->n_written,
+        .end = partition->next_offset - partition->block_records,
+    };
+    return true;
+}
+
+/* The records that have gathered. */
+static void archive_block(struct esp_archive *archive, struct files_partition *partition)
+{
+    size_t n_bytes = partition->block.size;
+    esp_archive_i64(archive, &partition->block_records);
+    esp_archive_count(archive, &n_bytes, 1);
+    int64_t most = n_bytes < ESP_BLOCK_MAX_BYTES ? (int64_t)n_bytes : ESP_BLOCK_MAX_BYTES;
+    if (!esp_archive_check(archive,
+                           partition->block_records >= (n_bytes > 0) &&
+                               partition->block_records <= most && n_bytes <= ESP_BLOCK_MAX_BYTES,
+                           "an output's number of records"))
+        return;
+    if (esp_archive_reads(archive)) {
+        esp_buf_clear(&partition->block);
+        struct esp_error why = {0};
+        if (esp_buf_reserve(&partition->block, n_bytes, &why) != ESP_OK) {
+            esp_archive_fail(archive, why.status, "%s", why.text);
+            return;
+        }
+        partition->block.size = n_bytes;
+    }
+    if (n_bytes > 0)
+        esp_archive_bytes(archive, partition->block.data, n_bytes);
+}
+
+static void archive_partition(struct esp_archive *archive, struct files_partition *partition)
+{
+    esp_archive_bool(archive, &partition->is_begun);
+    if (!partition->is_begun)
+        return;
+    esp_archive_i64(archive, &partition->file);
+    esp_archive_u64(archive, &partition->n_written);
+    esp_archive_i64(archive, &partition->next_offset);
+    archive_block(archive, partition);
+    int64_t end =
+        partition->next_offset < 0 ? -1 : partition->next_offset - partition->block_records;
+    esp_archive_check(archive,
+                      end >= 0 && partition->file >= -1 && partition->file <= end &&
+                          partition->n_written <= INT64_MAX,
+                      "where an output stood");
+}
+
+static void files_archive(struct esp_archive *archive, struct esp_log_writer *base)
+{
+    struct files_writer *writer = (struct files_writer *)base;
+    esp_archive_mark(archive, "files writer", 1);
+    esp_archive_same(archive, writer->n_partitions, "the number of an output's partitions");
+    esp_archive_size(archive, &writer->next_round_robin);
+    for (size_t i = 0; i < writer->n_partitions && esp_archive_is_ok(archive); i++)
+        archive_partition(archive, &writer->partitions[i]);
+}
+
 static const struct esp_log_writer_ops writer_ops = {
     .free = files_writer_free,
     .append = files_append,
     .wait = files_wait,
     .flush = files_flush,
+    .fence = files_fence,
+    .settled = files_settled,
+    .mark = files_mark,
+    .archive = files_archive,
 };
 
 enum esp_status esp_files_writer_new(struct esp_log *log,
@@ -370,13 +514,16 @@ enum esp_status esp_files_writer_new(struct esp_log *log,
     writer->roll_bytes = config->roll_bytes == 0 ? default_roll_bytes : config->roll_bytes;
     writer->n_partitions = config->n_partitions;
     writer->partitions = calloc(config->n_partitions, sizeof *writer->partitions);
+    writer->fenced = malloc(config->n_partitions * sizeof *writer->fenced);
     esp_buf_init(&writer->scratch, (size_t)2 * ESP_BLOCK_MAX_BYTES);
-    if (writer->topic == NULL || writer->schema == NULL || writer->partitions == NULL) {
+    if (writer->topic == NULL || writer->schema == NULL || writer->partitions == NULL ||
+        writer->fenced == NULL) {
         files_writer_free(&writer->writer);
         return esp_fail(err, ESP_ENOMEM, "out of memory for a writer");
     }
     for (size_t i = 0; i < writer->n_partitions; i++) {
         writer->partitions[i].fd = -1;
+        writer->partitions[i].file = writer->fenced[i] = -1;
         esp_buf_init(&writer->partitions[i].block, ESP_BLOCK_MAX_BYTES);
     }
     *out = &writer->writer;

@@ -295,12 +295,22 @@ static void kafka_free(struct esp_log *log)
     free(kafka);
 }
 
+/* A replay overwrites by key. */
+static enum esp_status kafka_cut_back(struct esp_log *log, const char *topic, size_t partition,
+                                      const struct esp_log_mark *mark, struct esp_error *err)
+{
+    (void)log, (void)topic, (void)partition, (void)mark, (void)err;
+    return ESP_OK;
+}
+
 static const struct esp_log_ops kafka_ops = {
     .kind = "kafka",
     .free = kafka_free,
     .partitions = esp_kafka_partitions,
     .create_topic = esp_kafka_create_topic,
     .topic_properties = esp_kafka_topic_properties,
+    .bounds = esp_kafka_bounds,
+    .cut_back = kafka_cut_back,
     .reader_new = esp_kafka_reader_new,
     .writer_new = esp_kafka_writer_new,
 };

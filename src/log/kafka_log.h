@@ -85,6 +85,8 @@ enum esp_status esp_kafka_create_topic(struct esp_log *log, const char *topic, s
 enum esp_status esp_kafka_topic_properties(struct esp_log *log, const char *topic,
                                            struct esp_topic_property *properties, size_t n,
                                            struct esp_error *err);
+enum esp_status esp_kafka_bounds(struct esp_log *log, const char *topic, size_t partition,
+                                 int64_t *out_first, int64_t *out_end, struct esp_error *err);
 enum esp_status esp_kafka_reader_new(struct esp_log *log, const char *topic, size_t partition,
                                      int64_t offset, bool follow,
                                      const struct esp_log_framer *framer,

@@ -95,40 +95,44 @@ static bool is_passing(rd_kafka_resp_err_t code)
 }
 
 /* As esp_kafka_query_offset(), again for a while where that may help. */
-static rd_kafka_resp_err_t query_patiently(const struct kafka_reader *reader, int64_t logical,
-                                           int64_t *out_offset)
+static rd_kafka_resp_err_t query_patiently(struct esp_kafka_log *kafka, const char *topic,
+                                           int32_t partition, int64_t logical, int64_t *out_offset)
 {
     int64_t end_us = esp_log_now_us() + PASSING_MS * ESP_MS;
     rd_kafka_resp_err_t code;
-    while (is_passing(code = esp_kafka_query_offset(reader->kafka, reader->topic, reader->partition,
-                                                    logical, ESP_KAFKA_WAIT_MS, out_offset)) &&
+    while (is_passing(code = esp_kafka_query_offset(kafka, topic, partition, logical,
+                                                    ESP_KAFKA_WAIT_MS, out_offset)) &&
            esp_log_now_us() < end_us)
-        rd_kafka_poll(reader->kafka->consumer, ASK_AGAIN_MS);
+        rd_kafka_poll(kafka->consumer, ASK_AGAIN_MS);
     return code;
 }
 
-/* What the leader has: [low, high). */
-static rd_kafka_resp_err_t query_bounds(const struct kafka_reader *reader, int64_t *low,
-                                        int64_t *high)
+enum esp_status esp_kafka_bounds(struct esp_log *log, const char *topic, size_t partition,
+                                 int64_t *out_first, int64_t *out_end, struct esp_error *err)
 {
-    rd_kafka_resp_err_t code = query_patiently(reader, RD_KAFKA_OFFSET_BEGINNING, low);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? query_patiently(reader, RD_KAFKA_OFFSET_END, high)
-                                              : code;
+    struct esp_kafka_log *kafka = (struct esp_kafka_log *)log;
+    int32_t number = (int32_t)partition;
+    rd_kafka_resp_err_t code =
+        query_patiently(kafka, topic, number, RD_KAFKA_OFFSET_BEGINNING, out_first);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        code = query_patiently(kafka, topic, number, RD_KAFKA_OFFSET_END, out_end);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return ESP_OK;
+    return esp_fail(err, ESP_EBROKER, "topic %s, partition %zu: its offsets cannot be had: %s",
+                    topic, partition, rd_kafka_err2str(code));
 }
 
-/* The gap between what is wanted and what the broker has, for a person. */
+/* The offset that is wanted is not one that the log has. */
 static enum esp_status fail_gap(const struct kafka_reader *reader, int64_t wanted,
                                 struct esp_error *err)
 {
-    int64_t low = 0, high = 0;
-    if (query_bounds(reader, &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return esp_fail(err, ESP_EDATA, "%s [%d]: offset %lld is no longer there", reader->topic,
-                        reader->partition, (long long)wanted);
-    return esp_fail(err, ESP_EDATA,
-                    "%s [%d]: offset %lld is wanted, but the broker has %lld to %lld: its "
-                    "retention has removed records, or the topic was made anew",
-                    reader->topic, reader->partition, (long long)wanted, (long long)low,
-                    (long long)high);
+    int64_t first = 0, end = 0;
+    size_t partition = (size_t)reader->partition;
+    if (esp_kafka_bounds(&reader->kafka->log, reader->topic, partition, &first, &end, NULL) !=
+        ESP_OK)
+        return esp_fail(err, ESP_EDATA, "topic %s, partition %zu: offset %lld is no longer there",
+                        reader->topic, partition, (long long)wanted);
+    return esp_log_fail_gap(reader->topic, partition, wanted, first, end, err);
 }
 
 /* An event of the queue that is no record. */
@@ -343,13 +347,14 @@ static enum esp_status find_bounds(struct kafka_reader *reader, int64_t offset,
                                    struct esp_error *err)
 {
     int64_t low = 0, high = 0;
-    rd_kafka_resp_err_t code = query_bounds(reader, &low, &high);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return esp_fail(err, ESP_EBROKER, "%s [%d]: its offsets cannot be had: %s", reader->topic,
-                        reader->partition, rd_kafka_err2str(code));
+    size_t partition = (size_t)reader->partition;
+    enum esp_status status =
+        esp_kafka_bounds(&reader->kafka->log, reader->topic, partition, &low, &high, err);
+    if (status != ESP_OK)
+        return status;
     bool is_gap = offset != ESP_OFFSET_EARLIEST && (offset < low || offset > high);
     if (is_gap && !reader->kafka->resets_offsets)
-        return fail_gap(reader, offset, err);
+        return esp_log_fail_gap(reader->topic, partition, offset, low, high, err);
     reader->stats.next_offset = offset == ESP_OFFSET_EARLIEST ? low : offset;
     reader->stats.end_offset = high;
     reader->end = reader->follow ? INT64_MAX : high;

@@ -3,8 +3,9 @@
  *
  * A message belongs to its writer until the library reports it as delivered or failed, which may
  * be after the writer was freed: a writer's memory is therefore kept until its log is freed. A
- * message whose offset somebody waits for carries a note of where to put it; the writer's own note
- * serves all others.
+ * message whose offset somebody waits for carries a note of where to put it; one note serves all
+ * others of an epoch, which is what was appended between two fences. Brokers acknowledge in no
+ * order of theirs, so each epoch counts its own.
  * Reports are served by whichever writer polls, on whichever thread that is.
  */
 #include "log/kafka_log.h"
@@ -22,21 +23,28 @@ enum {
 /* A message's opaque. */
 struct note {
     struct esp_kafka_writer *writer;
-    int64_t *offset; /* the caller's, NULL: nobody asks; then the note is the writer's own */
+    struct epoch *epoch;
+    int64_t *offset; /* the caller's, NULL: nobody asks; then the note is the epoch's own */
     struct note **link, *next; /* where it hangs in the writer's list; guarded by the log's lock */
+};
+
+struct epoch {
+    struct note plain;                  /* of messages whose offset nobody asks for */
+    atomic_uint_fast64_t n_outstanding; /* appended in it, not yet delivered or failed */
+    struct epoch *before;               /* owned; those that had none outstanding are gone */
 };
 
 struct esp_kafka_writer {
     struct esp_log_writer writer;
-    struct note plain;  /* of messages whose offset nobody asks for */
-    struct note *notes; /* of the others that are under way; guarded by the log's lock */
+    struct epoch *epoch; /* the current one, owned; changed by the appending thread at a fence */
+    struct note *notes;  /* of messages with one of their own; guarded by the log's lock */
     struct esp_kafka_log *kafka;
     char *topic; /* owned */
     size_t n_partitions;
     size_t next_round_robin;
     size_t n_unpolled;                  /* appends since the last poll */
     atomic_uint_fast64_t n_outstanding; /* appended, not yet delivered or failed */
-    uint64_t n_given_up;                /* found no room while an end was wanted */
+    atomic_uint_fast64_t n_given_up;    /* found no room while an end was wanted */
     atomic_bool has_failed;             /* `failed` is set and final */
     bool is_freed;                 /* offsets have no place to go any more; guarded by the lock */
     struct esp_error failed;       /* the first failure; guarded by the log's lock until then */
@@ -60,7 +68,7 @@ static void fail_writer(struct esp_kafka_writer *writer, rd_kafka_resp_err_t cod
 static void end_note(struct note *note, int64_t offset)
 {
     struct esp_kafka_writer *writer = note->writer;
-    if (note == &writer->plain)
+    if (note->offset == NULL)
         return;
     pthread_mutex_lock(&writer->kafka->lock);
     if (!writer->is_freed)
@@ -75,14 +83,14 @@ static void end_note(struct note *note, int64_t offset)
 static enum esp_status begin_note(struct esp_kafka_writer *writer, int64_t *offset,
                                   struct note **out, struct esp_error *err)
 {
-    *out = &writer->plain;
+    *out = &writer->epoch->plain;
     if (offset == NULL)
         return ESP_OK;
     struct note *note = malloc(sizeof *note);
     if (note == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for a record");
     pthread_mutex_lock(&writer->kafka->lock);
-    *note = (struct note){writer, offset, &writer->notes, writer->notes};
+    *note = (struct note){writer, writer->epoch, offset, &writer->notes, writer->notes};
     if (note->next != NULL)
         note->next->link = &note->next;
     writer->notes = note;
@@ -96,6 +104,7 @@ void esp_kafka_delivered(rd_kafka_t *producer, const rd_kafka_message_t *message
     (void)producer, (void)opaque;
     struct note *note = message->_private;
     struct esp_kafka_writer *writer = note->writer;
+    struct epoch *epoch = note->epoch;
     if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
         /* The broker judges whole batches, so that a small record may be among the refused. */
         char why[ESP_KAFKA_ERROR_SIZE];
@@ -108,6 +117,7 @@ void esp_kafka_delivered(rd_kafka_t *producer, const rd_kafka_message_t *message
         fail_writer(writer, message->err, rd_kafka_err2str(message->err));
     }
     end_note(note, message->err == RD_KAFKA_RESP_ERR_NO_ERROR ? message->offset : -1);
+    atomic_fetch_sub(&epoch->n_outstanding, 1); /* may be freed once it is 0 */
     atomic_fetch_sub(&writer->n_outstanding, 1);
 }
 
@@ -127,6 +137,15 @@ static void kafka_writer_free(struct esp_log_writer *base)
     pthread_mutex_unlock(&writer->kafka->lock);
 }
 
+static void free_epochs(struct epoch *epoch)
+{
+    while (epoch != NULL) {
+        struct epoch *before = epoch->before;
+        free(epoch);
+        epoch = before;
+    }
+}
+
 void esp_kafka_writers_free(struct esp_kafka_log *kafka)
 {
     while (kafka->writers != NULL) {
@@ -137,6 +156,7 @@ void esp_kafka_writers_free(struct esp_kafka_log *kafka)
             writer->notes = note->next;
             free(note);
         }
+        free_epochs(writer->epoch);
         free(writer->topic);
         free(writer);
     }
@@ -221,10 +241,12 @@ static enum esp_status kafka_append(struct esp_log_writer *base, int32_t partiti
     else if (partition == ESP_PARTITION_BY_KEY)
         target = (int32_t)(writer->next_round_robin++ % writer->n_partitions);
     atomic_fetch_add(&writer->n_outstanding, 1);
+    atomic_fetch_add(&writer->epoch->n_outstanding, 1);
     rd_kafka_resp_err_t code = produce_or_give_up(note, target, key, value, log_time_us);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         atomic_fetch_sub(&writer->n_outstanding, 1);
-        writer->n_given_up += code == RD_KAFKA_RESP_ERR__QUEUE_FULL;
+        atomic_fetch_sub(&writer->epoch->n_outstanding, 1);
+        atomic_fetch_add(&writer->n_given_up, code == RD_KAFKA_RESP_ERR__QUEUE_FULL);
         status = check_failed(writer, err);
         if (offset != NULL)
             end_note(note, -1);
@@ -274,8 +296,9 @@ static enum esp_status kafka_wait(struct esp_log_writer *base, int64_t timeout_u
     struct esp_kafka_writer *writer = (struct esp_kafka_writer *)base;
     *out_done = serve_deliveries(writer, timeout_us, NULL) == 0;
     enum esp_status status = check_failed(writer, err);
-    if (status == ESP_OK && writer->n_given_up > 0)
-        status = fail_unacknowledged(writer, writer->n_given_up, true, err);
+    uint64_t n_given_up = atomic_load(&writer->n_given_up);
+    if (status == ESP_OK && n_given_up > 0)
+        status = fail_unacknowledged(writer, n_given_up, true, err);
     return status;
 }
 
@@ -284,12 +307,76 @@ static enum esp_status kafka_flush(struct esp_log_writer *base, int64_t timeout_
 {
     struct esp_kafka_writer *writer = (struct esp_kafka_writer *)base;
     bool is_hurried = false;
-    uint64_t n_left = serve_deliveries(writer, timeout_us, &is_hurried) + writer->n_given_up;
+    uint64_t n_left = serve_deliveries(writer, timeout_us, &is_hurried);
+    uint64_t n_given_up = atomic_exchange(&writer->n_given_up, 0);
     enum esp_status status = check_failed(writer, err);
-    if (status == ESP_OK && n_left > 0)
-        status = fail_unacknowledged(writer, n_left, is_hurried || writer->n_given_up > 0, err);
-    writer->n_given_up = 0;
+    if (status == ESP_OK && n_left + n_given_up > 0)
+        status =
+            fail_unacknowledged(writer, n_left + n_given_up, is_hurried || n_given_up > 0, err);
     return status;
+}
+
+/* ---- going back to an earlier moment --------------------------------------------------------- */
+
+/* Leaves the older ones where they are. Errors: ESP_ENOMEM. */
+static enum esp_status begin_epoch(struct esp_kafka_writer *writer, struct esp_error *err)
+{
+    struct epoch *epoch = calloc(1, sizeof *epoch);
+    if (epoch == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a writer");
+    epoch->plain = (struct note){.writer = writer, .epoch = epoch};
+    epoch->before = writer->epoch;
+    writer->epoch = epoch;
+    return ESP_OK;
+}
+
+static enum esp_status kafka_fence(struct esp_log_writer *base, struct esp_error *err)
+{
+    struct esp_kafka_writer *writer = (struct esp_kafka_writer *)base;
+    enum esp_status status = check_failed(writer, err);
+    if (status == ESP_OK)
+        status = begin_epoch(writer, err);
+    if (status != ESP_OK)
+        return status;
+    for (struct epoch **link = &writer->epoch->before; *link != NULL;) {
+        struct epoch *epoch = *link;
+        if (atomic_load(&epoch->n_outstanding) > 0) {
+            link = &epoch->before;
+            continue;
+        }
+        *link = epoch->before;
+        free(epoch);
+    }
+    return ESP_OK;
+}
+
+static enum esp_status kafka_settled(struct esp_log_writer *base, bool *out_done,
+                                     struct esp_error *err)
+{
+    struct esp_kafka_writer *writer = (struct esp_kafka_writer *)base;
+    rd_kafka_poll(writer->kafka->producer, 0);
+    uint64_t n_left = 0;
+    for (struct epoch *epoch = writer->epoch->before; epoch != NULL; epoch = epoch->before)
+        n_left += atomic_load(&epoch->n_outstanding);
+    enum esp_status status = check_failed(writer, err);
+    uint64_t n_given_up = atomic_load(&writer->n_given_up);
+    if (status == ESP_OK && n_given_up > 0)
+        status = fail_unacknowledged(writer, n_given_up, true, err);
+    *out_done = status == ESP_OK && n_left == 0;
+    return status;
+}
+
+/* A replay overwrites by key: there is nothing to go back to. */
+static bool kafka_mark(const struct esp_log_writer *writer, size_t partition,
+                       struct esp_log_mark *mark)
+{
+    (void)writer, (void)partition, (void)mark;
+    return false;
+}
+
+static void kafka_archive(struct esp_archive *archive, struct esp_log_writer *writer)
+{
+    (void)archive, (void)writer;
 }
 
 static const struct esp_log_writer_ops writer_ops = {
@@ -297,6 +384,10 @@ static const struct esp_log_writer_ops writer_ops = {
     .append = kafka_append,
     .wait = kafka_wait,
     .flush = kafka_flush,
+    .fence = kafka_fence,
+    .settled = kafka_settled,
+    .mark = kafka_mark,
+    .archive = kafka_archive,
 };
 
 enum esp_status esp_kafka_writer_new(struct esp_log *log,
@@ -314,13 +405,12 @@ enum esp_status esp_kafka_writer_new(struct esp_log *log,
         return status;
     struct esp_kafka_writer *writer = calloc(1, sizeof *writer);
     char *topic = strdup(config->topic);
-    if (writer == NULL || topic == NULL) {
+    if (writer == NULL || topic == NULL || begin_epoch(writer, NULL) != ESP_OK) {
         free(writer);
         free(topic);
         return esp_fail(err, ESP_ENOMEM, "out of memory for a writer");
     }
     writer->writer.ops = &writer_ops;
-    writer->plain.writer = writer;
     writer->kafka = kafka;
     writer->topic = topic;
     writer->n_partitions = n_partitions;
@@ -333,6 +423,7 @@ enum esp_status esp_kafka_writer_new(struct esp_log *log,
     }
     pthread_mutex_unlock(&kafka->lock);
     if (status != ESP_OK) {
+        free_epochs(writer->epoch);
         free(topic);
         free(writer);
     }

@@ -24,6 +24,26 @@ void esp_log_say(const struct esp_log *log, enum esp_level_hint level, const cha
     log->report(log->report_context, &(struct esp_log_event){level, line});
 }
 
+enum esp_status esp_log_fail_gap(const char *topic, size_t partition, int64_t wanted, int64_t first,
+                                 int64_t end, struct esp_error *err)
+{
+    long long want = wanted, has = first, ends = end;
+    if (wanted < first)
+        return esp_fail(err, ESP_EDATA,
+                        "topic %s, partition %zu: offset %lld is wanted, but the first that is "
+                        "still there is %lld: %lld records are gone",
+                        topic, partition, want, has, has - want);
+    if (wanted > end)
+        return esp_fail(err, ESP_EDATA,
+                        "topic %s, partition %zu: offset %lld is beyond the end, %lld: the topic "
+                        "was cut off, or made anew",
+                        topic, partition, want, ends);
+    return esp_fail(err, ESP_EDATA,
+                    "topic %s, partition %zu: offset %lld is refused, though there are %lld to "
+                    "%lld",
+                    topic, partition, want, has, ends);
+}
+
 int64_t esp_log_now_us(void)
 {
     struct timespec now;
@@ -94,18 +114,39 @@ enum esp_status esp_log_topic_properties(struct esp_log *log, const char *topic,
     return status != ESP_OK ? status : log->ops->topic_properties(log, topic, properties, n, err);
 }
 
+static enum esp_status check_partition(const char *topic, size_t partition, struct esp_error *err)
+{
+    enum esp_status status = check_topic(topic, err);
+    if (status == ESP_OK && partition >= ESP_LOG_MAX_PARTITIONS)
+        return esp_fail(err, ESP_EINVAL, "%s: partition %zu", topic, partition);
+    return status;
+}
+
+enum esp_status esp_log_bounds(struct esp_log *log, const char *topic, size_t partition,
+                               int64_t *out_first, int64_t *out_end, struct esp_error *err)
+{
+    enum esp_status status = check_partition(topic, partition, err);
+    return status != ESP_OK ? status
+                            : log->ops->bounds(log, topic, partition, out_first, out_end, err);
+}
+
+enum esp_status esp_log_cut_back(struct esp_log *log, const char *topic, size_t partition,
+                                 const struct esp_log_mark *mark, struct esp_error *err)
+{
+    enum esp_status status = check_partition(topic, partition, err);
+    return status != ESP_OK ? status : log->ops->cut_back(log, topic, partition, mark, err);
+}
+
 enum esp_status esp_log_reader_new(struct esp_log *log, const char *topic, size_t partition,
                                    int64_t offset, bool follow, const struct esp_log_framer *framer,
                                    struct esp_log_reader **out, struct esp_error *err)
 {
-    enum esp_status status = check_topic(topic, err);
+    enum esp_status status = check_partition(topic, partition, err);
     if (status != ESP_OK)
         return status;
     if (offset < 0 && offset != ESP_OFFSET_EARLIEST)
         return esp_fail(err, ESP_EINVAL, "%s [%zu]: offset %lld", topic, partition,
                         (long long)offset);
-    if (partition >= ESP_LOG_MAX_PARTITIONS)
-        return esp_fail(err, ESP_EINVAL, "%s: partition %zu", topic, partition);
     return log->ops->reader_new(log, topic, partition, offset, follow, framer, out, err);
 }
 
@@ -175,4 +216,27 @@ enum esp_status esp_log_flush(struct esp_log_writer *writer, int64_t timeout_us,
                               struct esp_error *err)
 {
     return writer->ops->flush(writer, timeout_us, err);
+}
+
+enum esp_status esp_log_fence(struct esp_log_writer *writer, struct esp_error *err)
+{
+    return writer->ops->fence(writer, err);
+}
+
+enum esp_status esp_log_settled(struct esp_log_writer *writer, bool *out_done,
+                                struct esp_error *err)
+{
+    *out_done = false;
+    return writer->ops->settled(writer, out_done, err);
+}
+
+bool esp_log_writer_mark(const struct esp_log_writer *writer, size_t partition,
+                         struct esp_log_mark *mark)
+{
+    return writer->ops->mark(writer, partition, mark);
+}
+
+void esp_log_writer_archive(struct esp_archive *archive, struct esp_log_writer *writer)
+{
+    writer->ops->archive(archive, writer);
 }

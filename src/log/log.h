@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/archive.h"
 #include "core/bytes.h"
 #include "core/status.h"
 #include "core/timespan.h"
@@ -130,6 +131,14 @@ enum esp_status esp_log_topic_properties(struct esp_log *log, const char *topic,
                                          struct esp_topic_property *properties, size_t n,
                                          struct esp_error *err);
 
+/*
+ * What the log has of a partition: records with offsets from *out_first to below *out_end. files:
+ * the structure of the last file is walked. Waits for a broker as esp_log_reader_new() does.
+ * Errors: ESP_EBROKER, ESP_EIO, ESP_ENOMEM.
+ */
+enum esp_status esp_log_bounds(struct esp_log *log, const char *topic, size_t partition,
+                               int64_t *out_first, int64_t *out_end, struct esp_error *err);
+
 /* Where to begin. ESP_OFFSET_EARLIEST is the first record that the log still has. */
 #define ESP_OFFSET_EARLIEST INT64_C(-2)
 
@@ -241,6 +250,58 @@ enum esp_status esp_log_wait(struct esp_log_writer *writer, int64_t timeout_us, 
  * end is wanted; names how many records were not delivered), ESP_EDATA (as of append). */
 enum esp_status esp_log_flush(struct esp_log_writer *writer, int64_t timeout_us,
                               struct esp_error *err);
+
+/* ---- going back to an earlier moment --------------------------------------------------------- */
+
+/*
+ * A fence divides what was appended before from what comes after. With the appending thread, or
+ * while it stands; waits for nothing. A new fence takes the place of the one before: it covers
+ * all that was appended up to now.
+ * Errors: those of append, if one has failed before; ESP_ENOMEM.
+ */
+enum esp_status esp_log_fence(struct esp_log_writer *writer, struct esp_error *err);
+
+/*
+ * Whether all that was appended before the last fence is acknowledged (kafka), or on the disk as
+ * far as it fills whole blocks (files, which are fsynced now). From any one thread, also while
+ * another appends, but not while one calls esp_log_fence().
+ * Errors: ESP_EIO, ESP_EBROKER, ESP_EDATA (a record was given up, as of append).
+ */
+enum esp_status esp_log_settled(struct esp_log_writer *writer, bool *out_done,
+                                struct esp_error *err);
+
+/*
+ * Where a writer stands in one partition of a files log, as far as it is in files: the records of a
+ * block that is not full yet are not.
+ */
+struct esp_log_mark {
+    int64_t file;    /* the first offset in the name of the file that is appended to; -1: none */
+    uint64_t length; /* its bytes: a header and whole blocks */
+    int64_t end;     /* the offset behind its last record, or behind those of all files */
+};
+
+/* False if nothing was appended to the partition, and always of kafka: then *mark is unchanged. */
+bool esp_log_writer_mark(const struct esp_log_writer *writer, size_t partition,
+                         struct esp_log_mark *mark);
+
+/*
+ * Takes away what a writer has added to a partition since the mark: the file is cut to its length,
+ * later ones are removed, as far as they bear the names that a writer gives. So a topic that is
+ * written to a folder has one writer. Before the topic is opened to append. A file that is missing
+ * is reported, and passed over. Who follows the folder meanwhile may have read records that are
+ * taken away: a run that replays its input appends the same ones again, at the same offsets.
+ * kafka: nothing, for there a replay overwrites by key.
+ * Errors: ESP_EDATA (the file is not the one that was marked), ESP_EIO, ESP_ENOMEM.
+ */
+enum esp_status esp_log_cut_back(struct esp_log *log, const char *topic, size_t partition,
+                                 const struct esp_log_mark *mark, struct esp_error *err);
+
+/*
+ * Where a writer stands in every partition, with the records of blocks that are not full: after
+ * esp_log_cut_back() to its marks, a writer that was filled goes on in the same files, to the same
+ * bytes. kafka: nothing. Reading: into a new writer with the same configuration; touches no file.
+ */
+void esp_log_writer_archive(struct esp_archive *archive, struct esp_log_writer *writer);
 
 /* The partition that Java's producer takes for a key: murmur2_random. key must not be empty. */
 uint32_t esp_log_partition_of(struct esp_bytes key, uint32_t n_partitions);

@@ -20,6 +20,10 @@ struct esp_log_ops {
     enum esp_status (*topic_properties)(struct esp_log *log, const char *topic,
                                         struct esp_topic_property *properties, size_t n,
                                         struct esp_error *err);
+    enum esp_status (*bounds)(struct esp_log *log, const char *topic, size_t partition,
+                              int64_t *out_first, int64_t *out_end, struct esp_error *err);
+    enum esp_status (*cut_back)(struct esp_log *log, const char *topic, size_t partition,
+                                const struct esp_log_mark *mark, struct esp_error *err);
     enum esp_status (*reader_new)(struct esp_log *log, const char *topic, size_t partition,
                                   int64_t offset, bool follow, const struct esp_log_framer *framer,
                                   struct esp_log_reader **out, struct esp_error *err);
@@ -57,6 +61,11 @@ struct esp_log_writer_ops {
                             struct esp_error *err);
     enum esp_status (*flush)(struct esp_log_writer *writer, int64_t timeout_us,
                              struct esp_error *err);
+    enum esp_status (*fence)(struct esp_log_writer *writer, struct esp_error *err);
+    enum esp_status (*settled)(struct esp_log_writer *writer, bool *out_done,
+                               struct esp_error *err);
+    bool (*mark)(const struct esp_log_writer *writer, size_t partition, struct esp_log_mark *mark);
+    void (*archive)(struct esp_archive *archive, struct esp_log_writer *writer);
 };
 
 struct esp_log_writer {
@@ -66,6 +75,13 @@ struct esp_log_writer {
 /* One formatted line to the log's report; control characters become '?'. From any thread. */
 void esp_log_say(const struct esp_log *log, enum esp_level_hint level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/*
+ * ESP_EDATA: an offset that is wanted is not among those of the partition, from `first` to below
+ * `end`; says which records are gone and how many, or that the log is another one.
+ */
+enum esp_status esp_log_fail_gap(const char *topic, size_t partition, int64_t wanted, int64_t first,
+                                 int64_t end, struct esp_error *err);
 
 /* A clock for waits and rates only: us since some moment, never falls. */
 int64_t esp_log_now_us(void);

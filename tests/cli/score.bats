@@ -247,7 +247,7 @@ PY
     espalier score --config e.ini --snapshot one.safetensors --summary s.json >/dev/null 2>&1
     [ "$(jq '.dead > 50 and .read == .scored + .dead and .records == .scored' s.json)" = true ]
     [ "$(jq '[.dead_by_reason[]] | add' s.json)" = "$(jq .dead s.json)" ]
-    [ -d data/espalier.dead-letter ]
+    [ -d data/espalier.dead-letter-espalier.scores ]
     score_tool scores e.ini >got
     same_records want got
     rm -rf espalier-state

@@ -214,7 +214,7 @@ static void test_gap_while_reading(struct scene *scene, gconstpointer more)
     test_read_init(&read);
     test_read_partition(scene->log, "t", 0, 3, 64, &read);
     g_assert_cmpint(read.status, ==, ESP_EDATA);
-    g_assert_nonnull(strstr(read.err.text, "offset 3 is wanted, but the broker has 0 to 10"));
+    g_assert_nonnull(strstr(read.err.text, "offset 3 is refused, though there are 0 to 10"));
     test_read_release(&read);
 }
 
@@ -357,6 +357,89 @@ static void test_too_large_for_broker(struct scene *scene, gconstpointer more)
     esp_log_writer_free(writer);
 }
 
+static bool is_settled(struct esp_log_writer *writer)
+{
+    struct esp_error err = {0};
+    bool done = false;
+    if (esp_log_settled(writer, &done, &err) != ESP_OK)
+        g_test_fail_printf("%s", err.text);
+    return done;
+}
+
+static void fence(struct esp_log_writer *writer)
+{
+    struct esp_error err = {0};
+    if (esp_log_fence(writer, &err) != ESP_OK)
+        g_test_fail_printf("%s", err.text);
+}
+
+static void wait_until_settled(struct esp_log_writer *writer)
+{
+    gint64 deadline = g_get_monotonic_time() + TIMEOUT;
+    bool done = false;
+    while (!is_settled(writer) && !g_test_failed()) {
+        esp_log_wait(writer, 10 * ESP_MS, &done, NULL);
+        if (g_get_monotonic_time() > deadline)
+            g_test_fail_printf("what stands before the fence was not acknowledged");
+    }
+}
+
+/* Two partitions of two brokers, one of which is away: what is acknowledged after a fence does not
+ * stand for what is not before it, nor the other way round. */
+static void test_fence(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    rd_kafka_mock_topic_create(scene->cluster, "two", 2, N_BROKERS);
+    rd_kafka_mock_partition_set_leader(scene->cluster, "two", 0, 1);
+    rd_kafka_mock_partition_set_leader(scene->cluster, "two", 1, 2);
+    struct esp_log_writer *writer = test_kafka_writer(scene->log, "two");
+    int64_t offset = -1;
+    fence(writer);
+    g_assert_true(is_settled(writer)); /* nothing stands before it */
+    test_produce(writer, 0, NULL, "here", ESP_TIME_NONE);
+    flush(writer);
+    rd_kafka_mock_broker_set_down(scene->cluster, 2);
+    test_produce(writer, 0, NULL, "here", ESP_TIME_NONE);
+    fence(writer);
+    test_produce(writer, 1, NULL, "away", ESP_TIME_NONE);
+    wait_until_settled(writer);
+    fence(writer);
+    esp_log_append_tracked(writer, 0, esp_bytes(NULL, 0), esp_bytes_of("here"), ESP_TIME_NONE,
+                           &offset, NULL);
+    gint64 deadline = g_get_monotonic_time() + TIMEOUT;
+    while (offset < 0 && g_get_monotonic_time() < deadline) {
+        bool done = false;
+        esp_log_wait(writer, 10 * ESP_MS, &done, NULL);
+    }
+    g_assert_cmpint(offset, ==, 2); /* acknowledged, but what stands before the fence is not */
+    g_assert_false(is_settled(writer));
+    fence(writer);
+    g_assert_false(is_settled(writer)); /* nor behind another fence */
+    rd_kafka_mock_broker_set_up(scene->cluster, 2);
+    wait_until_settled(writer);
+    flush(writer);
+    esp_log_writer_free(writer);
+}
+
+/* A record that was refused for good is not acknowledged, and fences say why. */
+static void test_fence_failed(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    struct esp_log_writer *writer = test_kafka_writer(scene->log, "t");
+    rd_kafka_mock_push_request_errors(scene->cluster, PRODUCE, 1,
+                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    test_produce(writer, 0, "key", "value", ESP_TIME_NONE);
+    fence(writer);
+    struct esp_error err = {0};
+    bool done = true;
+    g_assert_cmpint(esp_log_flush(writer, TIMEOUT, NULL), ==, ESP_EDATA);
+    g_assert_cmpint(esp_log_settled(writer, &done, &err), ==, ESP_EDATA);
+    g_assert_false(done);
+    g_assert_nonnull(strstr(err.text, "raise the topic's max.message.bytes"));
+    g_assert_cmpint(esp_log_fence(writer, NULL), ==, ESP_EDATA);
+    esp_log_writer_free(writer);
+}
+
 /* The user's own limit refuses it. */
 static void test_too_large_for_user(struct scene *scene, gconstpointer more)
 {
@@ -474,6 +557,8 @@ int main(int argc, char **argv)
         {"/faults/a stop ends a question", test_stop_while_asking, NULL},
         {"/faults/a large record is the broker's to refuse", test_large_record, NULL},
         {"/faults/a record is too large for the broker", test_too_large_for_broker, NULL},
+        {"/faults/a fence divides what is acknowledged", test_fence, NULL},
+        {"/faults/a fence does not pass over a failure", test_fence_failed, NULL},
         {"/faults/a record is too large for the user", test_too_large_for_user, small_messages},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
