@@ -225,6 +225,9 @@ static void check_across(struct config_loader *loader)
         config_problem(loader, "join", "idle_lag", "must be less than join.skew");
     if (options->time_min_us >= options->time_max_us)
         config_problem(loader, "time", "min", "is not before time.max");
+    if (options->snapshot_resume && options->snapshot_rows == 1)
+        config_problem(loader, "snapshot", "resume",
+                       "needs rows = f32, for nothing learns on from rounded rows; choose one");
     check_topics(loader);
     for (size_t i = 0; i < config->n_models; i++) {
         if (config->models[i].setup == ESP_SETUP_ESP && !config->has_installs)

@@ -23,8 +23,10 @@ static bool is_learned(const struct esp_setting *row)
                                            "time",        "sample", "features", "model *"};
     static const char *const others[] = {"schema",     "framing",  "skew",
                                          "idle_after", "idle_lag", "memory"};
-    static const struct option_name single[] = {
-        {"input", "max_record_bytes"}, {"snapshot", "every"}, {"snapshot", "rows"}};
+    static const struct option_name single[] = {{"input", "max_record_bytes"},
+                                                {"snapshot", "every"},
+                                                {"snapshot", "rows"},
+                                                {"snapshot", "resume"}};
     for (size_t i = 0; i < sizeof single / sizeof single[0]; i++)
         if (strcmp(row->section, single[i].section) == 0 && strcmp(row->key, single[i].key) == 0)
             return true;
@@ -36,9 +38,35 @@ static bool is_learned(const struct esp_setting *row)
     return found;
 }
 
+/* Options younger than runs whose snapshots are about: at their default they are left out, so that
+ * these runs keep their names. */
+static bool is_younger(const struct esp_setting *row)
+{
+    return strcmp(row->section, "snapshot") == 0 && strcmp(row->key, "resume") == 0;
+}
+
 static enum esp_status put(struct esp_buf *text, const char *part, struct esp_error *err)
 {
     return esp_buf_append(text, part, strlen(part) + 1, err);
+}
+
+/* Section, key and value of an option, each ended by a NUL. */
+static enum esp_status put_option(struct esp_buf *text, const struct esp_setting *row,
+                                  const void *target, struct esp_error *err)
+{
+    size_t begin = text->size, value = 0;
+    enum esp_status status = put(text, row->section, err);
+    if (status == ESP_OK)
+        status = put(text, row->key, err);
+    value = text->size;
+    if (status == ESP_OK)
+        status = esp_setting_write(row, target, text, err);
+    if (status == ESP_OK)
+        status = put(text, "", err);
+    if (status == ESP_OK && is_younger(row) &&
+        strcmp((const char *)text->data + value, row->fallback) == 0)
+        text->size = begin;
+    return status;
 }
 
 enum esp_status config_run(const struct config *config, size_t i, char out[CONFIG_RUN_SIZE],
@@ -52,12 +80,8 @@ enum esp_status config_run(const struct config *config, size_t i, char out[CONFI
         const void *target = strcmp(row->section, "model *") == 0
                                  ? (const void *)&config->model_options[i]
                                  : &config->options;
-        if (!is_learned(row))
-            continue;
-        if ((status = put(&text, row->section, err)) == ESP_OK &&
-            (status = put(&text, row->key, err)) == ESP_OK &&
-            (status = esp_setting_write(row, target, &text, err)) == ESP_OK)
-            status = put(&text, "", err);
+        if (is_learned(row))
+            status = put_option(&text, row, target, err);
     }
     if (status == ESP_OK)
         snprintf(out, CONFIG_RUN_SIZE, "%016" PRIx64, esp_hash(esp_buf_bytes(&text)));

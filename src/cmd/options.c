@@ -276,6 +276,10 @@ const struct esp_setting option_table[] = {
     CHOICE("snapshot", "rows", FIELD(snapshot_rows), "f32", "f32|bf16",
            "The type of embedding rows in snapshots. bf16 is half as large, and NumPy cannot read "
            "it; drift then measures the rounded weights."),
+    ROW("snapshot", "resume", BOOL, FIELD(snapshot_resume), "off",
+        "on: snapshots also hold the optimizers' state, so that a trainer that has lost its state "
+        "folder learns on from one to the bit. With the default optimizer they are some two times "
+        "as large. Not with `rows = bf16`."),
 
     ROW("drift", "enabled", BOOL, FIELD(drift_enabled), "on",
         "on: the holdout is scored by snapshots of several ages, and how the loss grows with age "

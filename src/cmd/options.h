@@ -92,6 +92,7 @@ struct options {
 
     int64_t snapshot_every_us; /* 0: none */
     int snapshot_rows;         /* 0: f32, 1: bf16 */
+    bool snapshot_resume;
     const char *snapshot_topic;
     int64_t snapshot_keep;
 

@@ -13,6 +13,7 @@
 
 #include "core/buf.h"
 #include "snapshot/live_set.h"
+#include "snapshot/resume.h"
 #include "snapshot/snapshot_write.h"
 
 /* ---- the folder ------------------------------------------------------------------------------ */
@@ -207,9 +208,22 @@ static enum esp_status add_file(struct model_snapshots *model, int64_t from_us, 
     return ESP_OK;
 }
 
+static enum esp_status write_file(const struct options *options, const char *path,
+                                  const struct esp_manifest *manifest, struct esp_learner *learner,
+                                  uint64_t *out_bytes, struct esp_error *err)
+{
+    struct esp_parameters parameters;
+    if (options->snapshot_resume)
+        return esp_resume_write(path, manifest, learner, out_bytes, err);
+    esp_learner_parameters(learner, &parameters);
+    return esp_snapshot_write(path, manifest, &parameters,
+                              options->snapshot_rows == 1 ? ESP_DTYPE_BF16 : ESP_DTYPE_F32,
+                              out_bytes, err);
+}
+
 static enum esp_status take_model(struct snapshots *snapshots, size_t m,
-                                  const struct esp_learner *learner,
-                                  const struct esp_features *features, struct esp_error *err)
+                                  struct esp_learner *learner, const struct esp_features *features,
+                                  struct esp_error *err)
 {
     struct model_snapshots *model = &snapshots->models[m];
     struct esp_parameters parameters;
@@ -225,9 +239,8 @@ static enum esp_status take_model(struct snapshots *snapshots, size_t m,
     if (path == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory");
     uint64_t n_bytes = 0;
-    bool half = snapshots->config->options.snapshot_rows == 1;
-    enum esp_status status = esp_snapshot_write(
-        path, &manifest, &parameters, half ? ESP_DTYPE_BF16 : ESP_DTYPE_F32, &n_bytes, err);
+    enum esp_status status =
+        write_file(&snapshots->config->options, path, &manifest, learner, &n_bytes, err);
     if (status != ESP_OK) {
         free(path);
         return status;

@@ -169,7 +169,7 @@ void esp_learner_rest_archive(struct esp_archive *archive, struct esp_learner *l
  * Makes a new learner go on from a snapshot of one of the same configuration.
  *
  * parameters       what the other one had learned before the boundary; borrowed for the call
- * rest             what esp_learner_rest_archive() wrote: learning goes on to the bit. Empty: the
+ * rest             what esp_learner_rest_archive() wrote: learning goes on to the bit. NULL: the
  *                  optimizers and admission begin anew, rows count as trained at the boundary
  * boundary_us      the first label to come is due then or later
  * counted_from_us  the earliest impression whose click label is to come, the boundary less the
@@ -179,9 +179,9 @@ void esp_learner_rest_archive(struct esp_archive *archive, struct esp_learner *l
  * ESP_ENOMEM.
  */
 enum esp_status esp_learner_resume(struct esp_learner *learner,
-                                   const struct esp_parameters *parameters, struct esp_bytes rest,
-                                   int64_t boundary_us, int64_t counted_from_us,
-                                   struct esp_error *err);
+                                   const struct esp_parameters *parameters,
+                                   const struct esp_bytes *rest, int64_t boundary_us,
+                                   int64_t counted_from_us, struct esp_error *err);
 
 /* XXH3 over the dense weights and the rows (sorted by key), optimizer state included. */
 uint64_t esp_learner_hash(const struct esp_learner *learner);

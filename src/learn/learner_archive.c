@@ -26,9 +26,9 @@ static bool set_terms(const struct esp_setup *setup, struct esp_rows *rows, bool
         bool has_features = info->feature_row != ESP_NO_FEATURES;
         info->terms = esp_learner_terms(setup, &example);
         if ((info->terms != 0) != learns || !esp_progress_is_time(info->impression_us) ||
-            (learns ? !has_features
-                    : has_features ? info->stage != ESP_STAGE_CLICK
-                                   : info->stage != ESP_STAGE_INSTALL))
+            (learns         ? !has_features
+             : has_features ? info->stage != ESP_STAGE_CLICK
+                            : info->stage != ESP_STAGE_INSTALL))
             return false;
     }
     return true;
@@ -60,18 +60,18 @@ void esp_learner_rest_archive(struct esp_archive *archive, struct esp_learner *l
 }
 
 enum esp_status esp_learner_resume(struct esp_learner *learner,
-                                   const struct esp_parameters *parameters, struct esp_bytes rest,
-                                   int64_t boundary_us, int64_t counted_from_us,
-                                   struct esp_error *err)
+                                   const struct esp_parameters *parameters,
+                                   const struct esp_bytes *rest, int64_t boundary_us,
+                                   int64_t counted_from_us, struct esp_error *err)
 {
     enum esp_status status = esp_trainer_take(&learner->trainer, parameters, boundary_us, err);
     if (status != ESP_OK)
         return status;
     learner->progress.whole_from_us = counted_from_us;
-    if (rest.size == 0)
+    if (!rest)
         return ESP_OK;
     struct esp_archive archive;
-    esp_archive_read_from(&archive, rest);
+    esp_archive_read_from(&archive, *rest);
     esp_learner_rest_archive(&archive, learner);
     return esp_archive_end(&archive, err);
 }

@@ -68,7 +68,6 @@ static void end_archive(struct esp_archive *archive, struct esp_table *table)
     esp_archive_u64(archive, &table->n_admitted);
     esp_archive_u64(archive, &table->n_evicted);
     esp_admission_archive(archive, &table->admission);
-    table->n_touched = 0;
 }
 
 /* ---- what was read --------------------------------------------------------------------------- */
@@ -145,8 +144,10 @@ static enum esp_status check_filled(struct esp_table *table, struct esp_error *e
 static void check_read(struct esp_archive *archive, struct esp_table *table)
 {
     struct esp_error err = {0};
-    if (esp_archive_reads(archive) && esp_archive_is_ok(archive) &&
-        check_filled(table, &err) != ESP_OK)
+    if (!esp_archive_reads(archive) || !esp_archive_is_ok(archive))
+        return;
+    table->n_touched = 0;
+    if (check_filled(table, &err) != ESP_OK)
         esp_archive_fail(archive, err.status, "%s", err.text);
 }
 

@@ -23,6 +23,7 @@ struct esp_snapshot {
     float *params, *packed;             /* copies of the dense tensors: small, and packed anyway */
     float *rows[ESP_MAX_TOWERS];        /* owned, where the file has them as BF16 */
     uint32_t *defaults[ESP_MAX_TOWERS]; /* (F) owned */
+    size_t n_rows[ESP_MAX_TOWERS];
     struct esp_forward_model model;
 };
 
@@ -242,6 +243,7 @@ static enum esp_status load_table(struct esp_snapshot *snapshot, size_t t,
     view->keys = (const uint64_t *)(const void *)esp_snapshot_tensor(snapshot, keys).data;
     view->row_of = (const uint32_t *)(const void *)esp_snapshot_tensor(snapshot, row_of).data;
     view->mask = capacity - 1;
+    snapshot->n_rows[t] = n_rows;
     if (check != ESP_SNAPSHOT_KNOWN)
         status = check_index(view, n_rows, t, err);
     return status == ESP_OK ? find_defaults(snapshot, t, err) : status;
@@ -355,6 +357,11 @@ struct esp_features *esp_snapshot_features(const struct esp_snapshot *snapshot)
 const struct esp_forward_model *esp_snapshot_model(const struct esp_snapshot *snapshot)
 {
     return &snapshot->model;
+}
+
+size_t esp_snapshot_n_rows(const struct esp_snapshot *snapshot, size_t t)
+{
+    return snapshot->n_rows[t];
 }
 
 uint64_t esp_snapshot_bytes(const struct esp_snapshot *snapshot)

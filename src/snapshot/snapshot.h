@@ -50,6 +50,9 @@ struct esp_features *esp_snapshot_features(const struct esp_snapshot *snapshot);
 /* For esp_scorer_score(). Valid as long as the snapshot. */
 const struct esp_forward_model *esp_snapshot_model(const struct esp_snapshot *snapshot);
 
+/* Rows of tower t's embedding table, those in no slot included. */
+size_t esp_snapshot_n_rows(const struct esp_snapshot *snapshot, size_t t);
+
 /* Bytes that are mapped. */
 uint64_t esp_snapshot_bytes(const struct esp_snapshot *snapshot);
 

@@ -80,7 +80,7 @@ static enum esp_status add(struct exported *exported, const char *name, enum esp
 static bool is_ours(const char *name)
 {
     return strncmp(name, "pad.", 4) == 0 || strncmp(name, "embedding.", 10) == 0 ||
-           strncmp(name, "features.", 9) == 0;
+           strncmp(name, "features.", 9) == 0 || strncmp(name, "resume.", 7) == 0;
 }
 
 /* Keys come first, so that all numbers stand at multiples of their size. */

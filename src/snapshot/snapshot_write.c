@@ -132,15 +132,16 @@ static enum esp_status put_rows(struct output *output, const struct esp_table_vi
 
 /* ---- what stands where ----------------------------------------------------------------------- */
 
-/* A tensor with what fills it: contiguous bytes, or the rows of a table. */
+/* A tensor with what fills it: contiguous bytes, the rows of a table, or an archive. */
 struct content {
     const void *bytes;
     const struct esp_parameter_table *rows; /* not NULL: rows */
+    const struct esp_snapshot_rest *rest;   /* not NULL: an archive */
 };
 
 struct plan {
     struct esp_file_layout layout;
-    struct content contents[ESP_MAX_TENSORS + 3 * ESP_MAX_TOWERS + 1]; /* of tensors but pads */
+    struct content contents[ESP_MAX_TENSORS + 3 * ESP_MAX_TOWERS + 2]; /* of tensors but pads */
     size_t n;
 };
 
@@ -161,7 +162,7 @@ static enum esp_status plan_dense(struct plan *plan, const struct esp_parameters
         uint64_t shape[2] = {tensor->n_rows, tensor->n_cols};
         enum esp_status status =
             plan_add(plan, tensor->name, ESP_DTYPE_F32, tensor->n_cols == 0 ? 1 : 2, shape,
-                     (struct content){parameters->params + tensor->offset, NULL}, err);
+                     (struct content){.bytes = parameters->params + tensor->offset}, err);
         if (status != ESP_OK)
             return status;
     }
@@ -177,20 +178,43 @@ static enum esp_status plan_table(struct plan *plan, const struct esp_parameters
     char name[ESP_FILE_TENSOR_NAME_SIZE];
     snprintf(name, sizeof name, "embedding.%zu.keys", t);
     enum esp_status status = plan_add(plan, name, ESP_DTYPE_U64, 1, &capacity,
-                                      (struct content){table->view.keys, NULL}, err);
+                                      (struct content){.bytes = table->view.keys}, err);
     snprintf(name, sizeof name, "embedding.%zu.row_of", t);
     if (status == ESP_OK)
         status = plan_add(plan, name, ESP_DTYPE_U32, 1, &capacity,
-                          (struct content){table->view.row_of, NULL}, err);
+                          (struct content){.bytes = table->view.row_of}, err);
     snprintf(name, sizeof name, "embedding.%zu.rows", t);
     if (status == ESP_OK)
-        status = plan_add(plan, name, row_dtype, 2, shape, (struct content){NULL, table}, err);
+        status = plan_add(plan, name, row_dtype, 2, shape, (struct content){.rows = table}, err);
     return status;
+}
+
+/* Counts what an archive writes. */
+static enum esp_status count_bytes(void *context, const void *bytes, size_t n,
+                                   struct esp_error *err)
+{
+    (void)bytes;
+    (void)err;
+    *(uint64_t *)context += n;
+    return ESP_OK;
+}
+
+static enum esp_status plan_rest(struct plan *plan, const struct esp_snapshot_rest *rest,
+                                 struct esp_error *err)
+{
+    struct esp_archive archive;
+    uint64_t n_bytes = 0;
+    esp_archive_write_to(&archive, count_bytes, &n_bytes);
+    rest->archive(&archive, rest->context);
+    enum esp_status status = esp_archive_end(&archive, err);
+    return status != ESP_OK ? status
+                            : plan_add(plan, ESP_REST_TENSOR, ESP_DTYPE_U8, 1, &n_bytes,
+                                       (struct content){.rest = rest}, err);
 }
 
 static enum esp_status make_plan(struct plan *plan, const struct esp_manifest *manifest,
                                  const struct esp_parameters *parameters, enum esp_dtype row_dtype,
-                                 struct esp_error *err)
+                                 const struct esp_snapshot_rest *rest, struct esp_error *err)
 {
     enum esp_status status = plan_dense(plan, parameters, err);
     for (size_t t = 0; status == ESP_OK && t < parameters->network->n_towers; t++)
@@ -199,13 +223,30 @@ static enum esp_status make_plan(struct plan *plan, const struct esp_manifest *m
     uint64_t n_state = state.size;
     if (status == ESP_OK)
         status = plan_add(plan, "features.state", ESP_DTYPE_U8, 1, &n_state,
-                          (struct content){state.data, NULL}, err);
-    return status;
+                          (struct content){.bytes = state.data}, err);
+    return status == ESP_OK && rest != NULL ? plan_rest(plan, rest, err) : status;
+}
+
+static enum esp_status put_archived(void *context, const void *bytes, size_t n,
+                                    struct esp_error *err)
+{
+    return put(context, bytes, n, err);
+}
+
+static enum esp_status put_rest(struct output *output, const struct esp_snapshot_rest *rest,
+                                struct esp_error *err)
+{
+    struct esp_archive archive;
+    esp_archive_write_to(&archive, put_archived, output);
+    rest->archive(&archive, rest->context);
+    return esp_archive_end(&archive, err);
 }
 
 static enum esp_status put_tensor(struct output *output, const struct esp_file_tensor *tensor,
                                   const struct content *content, struct esp_error *err)
 {
+    if (content->rest != NULL)
+        return put_rest(output, content->rest, err);
     if (content->rows == NULL)
         return put(output, content->bytes, tensor->end - tensor->begin, err);
     return put_rows(output, &content->rows->view, content->rows->n_rows, tensor->shape[1],
@@ -281,13 +322,22 @@ enum esp_status esp_snapshot_write(const char *path, const struct esp_manifest *
                                    enum esp_dtype row_dtype, uint64_t *out_bytes,
                                    struct esp_error *err)
 {
+    return esp_snapshot_write_with(path, manifest, parameters, row_dtype, NULL, out_bytes, err);
+}
+
+enum esp_status esp_snapshot_write_with(const char *path, const struct esp_manifest *manifest,
+                                        const struct esp_parameters *parameters,
+                                        enum esp_dtype row_dtype,
+                                        const struct esp_snapshot_rest *rest, uint64_t *out_bytes,
+                                        struct esp_error *err)
+{
     struct plan plan = {.n = 0};
     struct output output;
     struct esp_buf head;
     esp_buf_init(&head, (size_t)ESP_FILE_MAX_HEADER + 64);
     enum esp_status status = output_open(&output, path, err);
     if (status == ESP_OK)
-        status = make_plan(&plan, manifest, parameters, row_dtype, err);
+        status = make_plan(&plan, manifest, parameters, row_dtype, rest, err);
     if (status == ESP_OK)
         status = make_head(&plan, manifest, 0, &head, err);
     output.data_offset = head.size;

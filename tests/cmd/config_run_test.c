@@ -53,7 +53,8 @@ static const char *const learned[] = {"impressions.topic",
                                       "features.n_buckets",
                                       "features.cross",
                                       "snapshot.every",
-                                      "snapshot.rows"};
+                                      "snapshot.rows",
+                                      "snapshot.resume"};
 
 static bool is_learned(const struct esp_setting *row)
 {
