@@ -60,7 +60,9 @@ static void hear(void *context, const struct esp_window_done *done)
 static uint64_t small_table(const struct one_case *one)
 {
     enum { INDEX_BYTES = 1024 * 12 * 3 / 2, META_BYTES = 16, ROWS = 105 };
-    size_t n_floats = one->optimizer->kind == ESP_SGD ? 4 : one->optimizer->kind == ESP_ADAM ? 12 : 8;
+    size_t n_floats = one->optimizer->kind == ESP_SGD    ? 4
+                      : one->optimizer->kind == ESP_ADAM ? 12
+                                                         : 8;
     uint64_t bytes = INDEX_BYTES + ROWS * (n_floats * sizeof(float) + META_BYTES);
     return one->memory->admit_after == 1 ? bytes : bytes * 16 / 15 + 1;
 }
@@ -241,7 +243,8 @@ static void same_state(struct esp_learner *left, struct esp_learner *right,
     same_scores(left, right, stream);
 }
 
-/* Both to the stream's end, which leaves no prediction waiting: then all that they hold is equal. */
+/* Both to the stream's end, which leaves no prediction waiting: then all that they hold is equal.
+ */
 static void finish(struct told_learner *learners, size_t n, const struct test_stream *stream)
 {
     struct esp_buf want = {0}, got;
