@@ -60,6 +60,12 @@ enum esp_status snapshots_init(struct snapshots *snapshots, const struct config 
     snapshots->models = calloc(config->n_models, sizeof *snapshots->models);
     if (snapshots->models == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory");
+    if (config->has_checkpoints) {
+        snapshots->keep_from = INT64_MIN;
+        snapshots->saved = calloc((size_t)config->options.state_keep, sizeof *snapshots->saved);
+        if (snapshots->saved == NULL)
+            return esp_fail(err, ESP_ENOMEM, "out of memory");
+    }
     for (size_t m = 0; m < config->n_models; m++) {
         snapshots->models[m].newest_us = ESP_TIME_NONE;
         enum esp_status status = config_run(config, m, snapshots->models[m].run, err);
@@ -82,7 +88,7 @@ enum esp_status snapshots_init(struct snapshots *snapshots, const struct config 
 
 void snapshots_release(struct snapshots *snapshots)
 {
-    bool has_checkpoints = snapshots->keep_from != INT64_MAX;
+    bool has_checkpoints = snapshots->saved != NULL;
     for (size_t m = 0; snapshots->models != NULL && m < snapshots->config->n_models; m++) {
         struct model_snapshots *model = &snapshots->models[m];
         for (size_t i = 0; i < model->n; i++) {
@@ -97,6 +103,7 @@ void snapshots_release(struct snapshots *snapshots)
     free(snapshots->models);
     free(snapshots->folder);
     free(snapshots->schemas);
+    free(snapshots->saved);
     *snapshots = (struct snapshots){.lock = -1};
 }
 
@@ -417,9 +424,14 @@ enum esp_status snapshots_sync(const struct snapshots *snapshots, struct esp_err
 
 enum { FILE_BYTES = 2 * 8 };
 
-void snapshots_keep_from(struct snapshots *snapshots, int64_t first_window)
+void snapshots_saved(struct snapshots *snapshots, int64_t first_window)
 {
-    snapshots->keep_from = first_window;
+    size_t keep = (size_t)snapshots->config->options.state_keep;
+    if (snapshots->n_saved == keep)
+        memmove(snapshots->saved, snapshots->saved + 1, --snapshots->n_saved * sizeof first_window);
+    snapshots->saved[snapshots->n_saved++] = first_window;
+    if (snapshots->n_saved == keep)
+        snapshots->keep_from = snapshots->saved[0];
 }
 
 static const int64_t far_us = INT64_MAX / 4; /* nothing is, in event time */
@@ -451,8 +463,10 @@ static void find_file(struct esp_archive *archive, struct snapshots *snapshots, 
     }
     bool is_there = access(path, R_OK) == 0;
     if (!is_there && is_needed(snapshots->config, first_window, file.from_us, until_us))
-        esp_archive_fail(archive, ESP_EIO, "%s, which drift needs, cannot be read: %s", path,
-                         strerror(errno));
+        esp_archive_fail(archive, ESP_EIO,
+                         "%s, which drift needs, cannot be read: %s; put it back, or give this run "
+                         "another [state] folder",
+                         path, strerror(errno));
     if (!esp_archive_is_ok(archive) || (!is_there && !is_newest)) {
         free(path);
         return;

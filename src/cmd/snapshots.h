@@ -59,6 +59,9 @@ struct snapshots {
     void *taker_context;
     _Atomic int64_t keep_from; /* windows from it on may be scored by a run that begins at a
                                   checkpoint; INT64_MAX: there is no checkpoint */
+    int64_t *saved; /* (n_saved) first windows of this process's checkpoints that are kept, oldest
+                       first, of the thread that makes them; NULL: none are made */
+    size_t n_saved;
 };
 
 /* Makes the folder and locks the one above.
@@ -118,11 +121,13 @@ void snapshots_archive(struct esp_archive *archive, struct snapshots *snapshots,
                        int64_t first_window);
 
 /*
- * A run that begins at the oldest checkpoint may score windows from first_window on, which was
- * drift's when that was taken: files for these are kept from now on. Tell it before a checkpoint is
- * begun, if that is the first, and after an older one was removed. From any thread.
+ * A checkpoint was made visible, and one more than [state] keep would be there is removed: what
+ * none of those that are left needs may go from now on. Until there are that many of this process
+ * all files stay. From one thread, any.
+ *
+ * first_window  of drift when the checkpoint was begun, as snapshots_archive() had it
  */
-void snapshots_keep_from(struct snapshots *snapshots, int64_t first_window);
+void snapshots_saved(struct snapshots *snapshots, int64_t first_window);
 
 /* Puts all files, those to publish too, and their names on the disk: comes before a checkpoint that
  * was written is made visible. From any thread; reads nothing but the folder. Errors: ESP_EIO. */

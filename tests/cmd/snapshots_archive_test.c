@@ -7,7 +7,8 @@
 
 #include "snapshots_helper.h"
 
-static const char ladder[] = "[drift]\nages = 0, 1, 2, 4, 8\nsparse_from = 4\nsparse = 2\n";
+static const char with_checkpoints[] = "[state]\ncheckpoints = on\nkeep = 2\n[drift]\nages = 0, 1, "
+                                       "2, 4, 8\nsparse_from = 4\nsparse = 2\n";
 
 static enum esp_status take_bytes(void *context, const void *bytes, size_t n, struct esp_error *err)
 {
@@ -40,6 +41,13 @@ static int64_t window_of(const struct test_bench *bench, size_t i)
     return esp_ladder_window(&bench->config.ladder, test_due(i) - ESP_HOUR);
 }
 
+/* As many checkpoints as are kept are made. */
+static void save(struct test_bench *bench, int64_t first_window)
+{
+    for (int64_t i = 0; i < bench->config.options.state_keep; i++)
+        snapshots_saved(&bench->snapshots, first_window);
+}
+
 /* Learns examples [from, to), and forgets on the way. */
 static void run(struct test_bench *bench, size_t from, size_t to)
 {
@@ -53,7 +61,7 @@ static void run(struct test_bench *bench, size_t from, size_t to)
 static void kill_and_begin_at(struct test_bench *bench, size_t i)
 {
     struct test_bench other;
-    test_bench_start(&other, ladder);
+    test_bench_start(&other, with_checkpoints);
     run(&other, 0, i);
     for (size_t m = 0; m < 2; m++) {
         struct esp_learner *learner = bench->learners[m];
@@ -66,7 +74,6 @@ static void kill_and_begin_at(struct test_bench *bench, size_t i)
     test_bench_end(&other);
 
     snapshot_taker *taker = bench->snapshots.taker;
-    snapshots_keep_from(&bench->snapshots, INT64_MIN);
     snapshots_release(&bench->snapshots);
     g_assert_cmpint(snapshots_init(&bench->snapshots, &bench->config, NULL), ==, ESP_OK);
     bench->snapshots.taker = taker;
@@ -100,12 +107,13 @@ static void has_what_it_needs(struct test_bench *bench, int64_t window)
 static void run_killed(size_t at, size_t killed)
 {
     struct test_bench undisturbed, bench;
-    test_bench_start(&undisturbed, ladder);
-    test_bench_start(&bench, ladder);
+    test_bench_start(&undisturbed, with_checkpoints);
+    test_bench_start(&bench, with_checkpoints);
     run(&undisturbed, 0, N);
     run(&bench, 0, at);
     int64_t window = at == 0 ? INT64_MIN : window_of(&bench, at - 1);
-    snapshots_keep_from(&bench.snapshots, window);
+    save(&bench, window);
+    snapshots_forget(&bench.snapshots, window);
     GByteArray *bytes = write_state(&bench.snapshots, window);
     run(&bench, at, killed);
 
@@ -123,6 +131,10 @@ static void run_killed(size_t at, size_t killed)
 
     run(&bench, at, N);
     window = window_of(&bench, N - 1);
+    save(&bench, window);
+    save(&undisturbed, window);
+    snapshots_forget(&bench.snapshots, window);
+    snapshots_forget(&undisturbed.snapshots, window);
     GByteArray *want = write_state(&undisturbed.snapshots, window);
     GByteArray *got = write_state(&bench.snapshots, window);
     g_assert_cmpmem(got->data, got->len, want->data, want->len);
@@ -148,12 +160,12 @@ static void the_oldest_checkpoint_finds_its_files_whatever_came_after(void)
     enum { FIRST = 240 };
     struct test_bench bench;
     struct esp_error err = {0};
-    test_bench_start(&bench, ladder);
+    test_bench_start(&bench, with_checkpoints);
     run(&bench, 0, FIRST);
     int64_t window = window_of(&bench, FIRST - 1);
     size_t n_then = bench.snapshots.models[0].n;
     GByteArray *bytes = write_state(&bench.snapshots, window);
-    snapshots_keep_from(&bench.snapshots, window);
+    save(&bench, window);
     run(&bench, FIRST, N);
     size_t n_kept = bench.snapshots.models[0].n;
 
@@ -164,10 +176,13 @@ static void the_oldest_checkpoint_finds_its_files_whatever_came_after(void)
     snapshots_tidy(&bench.snapshots);
 
     /* As long as it is kept nothing of it goes; then all of it that nobody needs. */
-    snapshots_keep_from(&bench.snapshots, window);
+    save(&bench, window);
     run(&bench, FIRST, N);
     g_assert_cmpuint(bench.snapshots.models[0].n, ==, n_kept);
-    snapshots_keep_from(&bench.snapshots, window_of(&bench, N - 1));
+    snapshots_saved(&bench.snapshots, window_of(&bench, N - 1));
+    snapshots_forget(&bench.snapshots, window_of(&bench, N - 1));
+    g_assert_cmpuint(bench.snapshots.models[0].n, ==, n_kept);
+    snapshots_saved(&bench.snapshots, window_of(&bench, N - 1));
     snapshots_forget(&bench.snapshots, window_of(&bench, N - 1));
     g_assert_cmpuint(bench.snapshots.models[0].n, <, n_kept);
     g_assert_cmpuint(test_count_files(&bench), ==,
@@ -181,7 +196,7 @@ static void a_file_that_is_gone_is_named_if_it_is_needed(void)
     enum { AT = 400 };
     struct test_bench bench;
     struct esp_error err = {0};
-    test_bench_start(&bench, ladder);
+    test_bench_start(&bench, with_checkpoints);
     run(&bench, 0, AT);
     int64_t window = window_of(&bench, AT - 1);
     GByteArray *bytes = write_state(&bench.snapshots, window);
@@ -189,8 +204,9 @@ static void a_file_that_is_gone_is_named_if_it_is_needed(void)
     kill_and_begin_at(&bench, AT);
     g_assert_cmpint(unlink(path), ==, 0);
     g_assert_cmpint(read_state(&bench.snapshots, bytes->data, bytes->len, &err), ==, ESP_EIO);
-    char *want =
-        g_strdup_printf("%s, which drift needs, cannot be read: No such file or directory", path);
+    char *want = g_strdup_printf("%s, which drift needs, cannot be read: No such file or "
+                                 "directory; put it back, or give this run another [state] folder",
+                                 path);
     g_assert_cmpstr(err.text, ==, want);
     g_free(want);
     g_free(path);
@@ -202,14 +218,14 @@ static void a_file_that_only_an_older_checkpoint_needed_may_be_gone(void)
 {
     enum { OLD = 240, NEW = 420 };
     struct test_bench bench;
-    test_bench_start(&bench, ladder);
+    test_bench_start(&bench, with_checkpoints);
     run(&bench, 0, OLD);
-    snapshots_keep_from(&bench.snapshots, window_of(&bench, OLD - 1));
+    save(&bench, window_of(&bench, OLD - 1));
     run(&bench, OLD, NEW);
     int64_t window = window_of(&bench, NEW - 1);
     size_t n_both = bench.snapshots.models[0].n;
     GByteArray *bytes = write_state(&bench.snapshots, window);
-    snapshots_keep_from(&bench.snapshots, window); /* the old one is removed */
+    save(&bench, window); /* the old ones are removed */
     snapshots_forget(&bench.snapshots, window);
     size_t n_left = bench.snapshots.models[0].n;
     g_assert_cmpuint(n_left, <, n_both);
@@ -224,11 +240,11 @@ static void a_file_that_only_an_older_checkpoint_needed_may_be_gone(void)
 static void a_run_leaves_its_files_to_its_checkpoints(void)
 {
     struct test_bench bench;
-    test_bench_start(&bench, ladder);
+    test_bench_start(&bench, with_checkpoints);
     run(&bench, 0, 300);
     size_t n = test_count_files(&bench);
     g_assert_cmpuint(n, >, 4);
-    snapshots_keep_from(&bench.snapshots, window_of(&bench, 299));
+    save(&bench, window_of(&bench, 299));
     snapshots_release(&bench.snapshots);
     g_assert_cmpuint(test_count_files(&bench), ==, n);
     bench.snapshots.config = &bench.config;
@@ -239,7 +255,7 @@ static void files_are_put_on_the_disk_or_the_failure_names_them(void)
 {
     struct test_bench bench;
     struct esp_error err = {0}, dangling = {0};
-    test_bench_start(&bench, ladder);
+    test_bench_start(&bench, with_checkpoints);
     run(&bench, 0, 300);
     g_assert_cmpint(snapshots_sync(&bench.snapshots, &err), ==, ESP_OK);
     g_assert_cmpstr(err.text, ==, "");
@@ -264,7 +280,6 @@ static void files_are_put_on_the_disk_or_the_failure_names_them(void)
 
 static void begin_again(struct test_bench *bench)
 {
-    snapshots_keep_from(&bench->snapshots, INT64_MIN);
     snapshots_release(&bench->snapshots);
     g_assert_cmpint(snapshots_init(&bench->snapshots, &bench->config, NULL), ==, ESP_OK);
 }
@@ -273,7 +288,7 @@ static void a_damaged_state_is_refused_or_one_that_can_be(void)
 {
     struct test_bench bench;
     struct test_random random = {.state = 9};
-    test_bench_start(&bench, ladder);
+    test_bench_start(&bench, with_checkpoints);
     bench.snapshots.schemas = calloc(2, sizeof(uint64_t));
     bench.snapshots.schemas[1] = 7;
     bench.snapshots.n_schemas = bench.snapshots.schema_capacity = 2;
@@ -311,7 +326,7 @@ static void a_state_of_another_run_is_refused(void)
 {
     struct test_bench bench, other;
     struct esp_error err = {0}, every = {0};
-    test_bench_start(&bench, ladder);
+    test_bench_start(&bench, with_checkpoints);
     run(&bench, 0, 100);
     GByteArray *bytes = write_state(&bench.snapshots, window_of(&bench, 99));
     test_bench_start(&other, "[join]\nclick_window = 2h\n");

@@ -42,6 +42,7 @@ void test_bench_start(struct test_bench *bench, const char *more)
                                  bench->folder, more);
     g_assert_true(g_file_set_contents(path, text, -1, NULL));
     g_assert_cmpint(config_load(&bench->config, path, NULL, 0, NULL, NULL, NULL), ==, ESP_OK);
+    config_settle(&bench->config, false);
     g_assert_cmpint(snapshots_init(&bench->snapshots, &bench->config, NULL), ==, ESP_OK);
     bench->numbers = g_array_new(FALSE, FALSE, sizeof(int64_t));
     bench->snapshots.taker = keep;
