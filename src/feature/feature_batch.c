@@ -134,6 +134,7 @@ void esp_feature_batch_archive(struct esp_archive *archive, struct esp_feature_b
                           n_rows * batch->n_features * sizeof *batch->begin);
     esp_archive_bytes(archive, batch->keys, n_pairs * sizeof *batch->keys);
     esp_archive_bytes(archive, batch->coefficients, n_pairs * sizeof *batch->coefficients);
-    if (reads && esp_archive_check(archive, is_sound(batch, n_rows, n_pairs), "a batch of features"))
+    if (reads &&
+        esp_archive_check(archive, is_sound(batch, n_rows, n_pairs), "a batch of features"))
         batch->n_rows = n_rows;
 }

@@ -23,8 +23,7 @@
 
 enum { STATE_VERSION = 1, STATE_HEADER = 16 };
 
-#define OF_ANOTHER_LIST \
-    "feature statistics of another feature list or version cannot be taken"
+#define OF_ANOTHER_LIST "feature statistics of another feature list or version cannot be taken"
 
 struct feature {
     struct esp_feature_config config; /* its name is owned */

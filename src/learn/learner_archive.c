@@ -26,9 +26,9 @@ static bool set_terms(const struct esp_setup *setup, struct esp_rows *rows, bool
         bool has_features = info->feature_row != ESP_NO_FEATURES;
         info->terms = esp_learner_terms(setup, &example);
         if ((info->terms != 0) != learns || !esp_progress_is_time(info->impression_us) ||
-            (learns ? !has_features
-                    : has_features ? info->stage != ESP_STAGE_CLICK
-                                   : info->stage != ESP_STAGE_INSTALL))
+            (learns         ? !has_features
+             : has_features ? info->stage != ESP_STAGE_CLICK
+                            : info->stage != ESP_STAGE_INSTALL))
             return false;
     }
     return true;

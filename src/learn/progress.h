@@ -35,8 +35,8 @@ struct esp_progress {
     struct esp_progress_window *windows;
     struct esp_window_metrics *metrics;
     size_t n_windows, capacity;
-    int64_t newest_us; /* the latest t_i whose click label was counted */
-    bool ended;        /* no label comes any more */
+    int64_t newest_us;     /* the latest t_i whose click label was counted */
+    bool ended;            /* no label comes any more */
     int64_t whole_from_us; /* windows that start earlier are not kept: see esp_learner_resume() */
     void (*done)(void *context, const struct esp_window_done *done); /* NULL: nobody is told */
     void *done_context;

@@ -15,10 +15,9 @@ static void totals_archive(struct esp_archive *archive, struct esp_progress *pro
             continue;
         esp_task_metric_archive(archive, &progress->total[task]);
         esp_task_metric_archive(archive, &progress->holdout[task]);
-        esp_archive_check(archive,
-                          progress->total[task].bins != NULL &&
-                              progress->holdout[task].bins != NULL,
-                          "a total without bins");
+        esp_archive_check(
+            archive, progress->total[task].bins != NULL && progress->holdout[task].bins != NULL,
+            "a total without bins");
     }
 }
 

@@ -58,8 +58,7 @@ enum esp_status esp_rows_add(struct esp_rows *rows, const struct esp_example *ex
     return ESP_OK;
 }
 
-static void info_archive(struct esp_archive *archive, struct esp_row_info *info,
-                         bool *has_features)
+static void info_archive(struct esp_archive *archive, struct esp_row_info *info, bool *has_features)
 {
     esp_archive_i64(archive, &info->due_us);
     esp_archive_i64(archive, &info->impression_us);

@@ -51,9 +51,9 @@ struct esp_table {
     float *rows;     /* (max_rows, stride), mapped */
     struct esp_row_meta *meta;
     size_t max_rows;
-    size_t n_begun;      /* rows that were ever in use: 0 .. n_begun-1 */
-    uint32_t first_free; /* of those: a chain through meta.place; ESP_NO_ROW: none */
-    uint32_t *defaults;  /* (F) 0 .. F-1, for the view */
+    size_t n_begun;         /* rows that were ever in use: 0 .. n_begun-1 */
+    uint32_t first_free;    /* of those: a chain through meta.place; ESP_NO_ROW: none */
+    uint32_t *defaults;     /* (F) 0 .. F-1, for the view */
     uint64_t *default_keys; /* (F) */
     struct esp_admission admission;
     uint32_t *touched; /* rows that the batch under way trains, in order of first use */
