@@ -1,13 +1,10 @@
 /* drift_page.c - see drift_page.h. */
 #include "cmd/drift_page.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "cmd/drift_json.h"
+#include "core/atomic_file.h"
 
 /* Six digits: more than a page shows, and half the bytes of all that a double has. */
 static const size_t page_digits = JSON_REAL_PRECISION(6);
@@ -58,26 +55,20 @@ static void put_page(json_t *data, FILE *out)
 enum esp_status drift_page_write(const char *path, const struct esp_drift_report *report,
                                  struct esp_error *err)
 {
-    enum esp_status status = ESP_OK;
-    char *beside = NULL;
-    FILE *out = NULL;
+    struct esp_atomic_file file;
+    struct esp_error why = {.status = ESP_OK};
     json_t *data = drift_page_json(report);
-    if (data == NULL || asprintf(&beside, "%s.tmp", path) < 0) {
-        beside = NULL;
-        status = esp_fail(err, ESP_ENOMEM, "out of memory for the page");
-        goto out;
-    }
-    out = fopen(beside, "w");
+    if (data == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for the page");
+    enum esp_status status = esp_atomic_file_open(&file, path, &why);
+    FILE *out = status == ESP_OK ? esp_atomic_file_stream(&file, &why) : NULL;
     if (out != NULL)
         put_page(data, out);
-    bool is_bad = out == NULL || ferror(out);
-    is_bad = (out != NULL && fclose(out) != 0) || is_bad;
-    if (is_bad || rename(beside, path) != 0) {
-        status = esp_fail(err, ESP_EIO, "--html %s: cannot be written: %s", path, strerror(errno));
-        unlink(beside);
-    }
-out:
-    free(beside);
+    else if (status == ESP_OK)
+        status = ESP_ENOMEM;
+    status = esp_atomic_file_close(&file, status, &why);
+    if (status != ESP_OK)
+        esp_fail(err, status, "--html %s", why.text);
     json_decref(data);
     return status;
 }

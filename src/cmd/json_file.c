@@ -1,34 +1,31 @@
 /* json_file.c - see json_file.h. */
 #include "cmd/json_file.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "core/atomic_file.h"
 
-static bool write_file(const char *path, const json_t *root, bool durable)
+/* What cannot be written leaves its mark in the stream, which closing the file sees. */
+static enum esp_status put(struct esp_atomic_file *file, const json_t *root, struct esp_error *err)
 {
-    FILE *file = fopen(path, "w");
-    if (file == NULL)
-        return false;
-    bool ok = json_dumpf(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) == 0 &&
-              fputc('\n', file) != EOF && fflush(file) == 0 &&
-              (!durable || fsync(fileno(file)) == 0);
-    return fclose(file) == 0 && ok;
+    FILE *stream = esp_atomic_file_stream(file, err);
+    if (stream == NULL)
+        return ESP_ENOMEM;
+    if (json_dumpf(root, stream, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) != 0 && !ferror(stream))
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %s", file->path);
+    fputc('\n', stream);
+    return ESP_OK;
 }
 
-enum esp_status json_file_write(const char *path, const json_t *root, bool durable,
-                                const char *what, struct esp_error *err)
+enum esp_status json_file_write(const char *path, const json_t *root, const char *option,
+                                struct esp_error *err)
 {
-    char *temporary = NULL;
-    if (asprintf(&temporary, "%s.tmp", path) < 0)
-        return esp_fail(err, ESP_ENOMEM, "out of memory for %s", what);
-    enum esp_status status = ESP_OK;
-    if (!write_file(temporary, root, durable) || rename(temporary, path) != 0) {
-        status = esp_fail(err, ESP_EIO, "%s: %s", what, strerror(errno));
-        remove(temporary);
-    }
-    free(temporary);
-    return status;
+    struct esp_atomic_file file;
+    struct esp_error why = {.status = ESP_OK};
+    enum esp_status status = esp_atomic_file_open(&file, path, &why);
+    if (status == ESP_OK)
+        status = put(&file, root, &why);
+    status = esp_atomic_file_close(&file, status, &why);
+    if (status == ESP_OK)
+        return ESP_OK;
+    return esp_fail(err, status, "%s%s%s", option == NULL ? "" : option, option == NULL ? "" : " ",
+                    why.text);
 }

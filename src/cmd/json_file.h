@@ -3,18 +3,16 @@
 #define ESP_CMD_JSON_FILE_H
 
 #include <jansson.h>
-#include <stdbool.h>
 
 #include "core/status.h"
 
 /*
- * Writes the object under a temporary name beside path and renames it.
+ * Writes the object as a file, durably (core/atomic_file.h).
  *
- * what     the file, for messages: "--summary s.json"
- * durable  it is on the disk before the rename
- * Errors: ESP_EIO; what stood under path is untouched then.
+ * option  what named the path, for messages: "--summary"; NULL: nothing did
+ * Errors: ESP_EIO, ESP_ENOMEM; what stood under path is untouched then.
  */
-enum esp_status json_file_write(const char *path, const json_t *root, bool durable,
-                                const char *what, struct esp_error *err);
+enum esp_status json_file_write(const char *path, const json_t *root, const char *option,
+                                struct esp_error *err);
 
 #endif

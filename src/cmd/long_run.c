@@ -3,11 +3,14 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/stop.h"
+#include "core/atomic_file.h"
 #include "core/logger.h"
 #include "core/timespan.h"
 
@@ -64,13 +67,13 @@ const struct argp run_argp = {
 enum esp_status run_check_summary(const struct run_arguments *arguments, struct esp_error *err)
 {
     const char *path = arguments->summary_path;
-    FILE *file = path == NULL ? NULL : fopen(path, "a");
-    if (path != NULL && file == NULL)
+    int fd = path == NULL ? -1 : open(path, O_WRONLY | O_CREAT | O_CLOEXEC, ESP_FILE_MODE);
+    if (path != NULL && fd < 0)
         return esp_fail(err, ESP_ECONFIG,
                         "--summary %s: cannot be written: %s; name a file in a folder that can",
                         path, strerror(errno));
-    if (file != NULL)
-        fclose(file);
+    if (fd >= 0)
+        close(fd);
     return ESP_OK;
 }
 

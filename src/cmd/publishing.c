@@ -13,9 +13,9 @@
 #include "cmd/command.h"
 #include "cmd/inputs.h"
 #include "cmd/stop.h"
+#include "core/atomic_file.h"
 #include "core/hash.h"
 #include "core/logger.h"
-#include "snapshot/place_file.h"
 
 static const int64_t retry_every_us = ESP_SECOND;
 static const int64_t say_every_us = ESP_MINUTE;
@@ -315,7 +315,7 @@ enum esp_status publishing_start(struct publishing *publishing, struct run *run,
 /* A copy where the file system has no links. */
 static enum esp_status give_second_name(const char *path, const char *second, struct esp_error *err)
 {
-    return link(path, second) == 0 ? ESP_OK : esp_place_file(path, second, false, err);
+    return link(path, second) == 0 ? ESP_OK : esp_atomic_file_copy(path, second, false, err);
 }
 
 enum esp_status publishing_take(void *context, size_t model, int64_t number, const char *path,

@@ -2,18 +2,16 @@
 #include "cmd/registry_cache.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "core/atomic_file.h"
 #include "core/hash.h"
 #include "event/avro_schema.h"
 
-enum { FOLDER_MODE = 0750, FILE_MODE = 0640, SUM_SIZE = 17 };
+enum { SUM_SIZE = 17 };
 
 enum esp_status registry_cache_init(struct registry_cache *cache, const char *state_folder,
                                     const char *address, struct esp_error *err)
@@ -109,60 +107,17 @@ out:
     return status;
 }
 
-static enum esp_status make_folder(const char *path, struct esp_error *err)
-{
-    if (mkdir(path, FOLDER_MODE) == 0 || errno == EEXIST)
-        return ESP_OK;
-    return esp_fail(err, ESP_EIO, "%s: cannot be made: %s", path, strerror(errno));
-}
-
 static enum esp_status make_folders(const struct registry_cache *cache, struct esp_error *err)
 {
     char *schemas = NULL;
     if (asprintf(&schemas, "%s/schemas", cache->state) < 0)
         return esp_fail(err, ESP_ENOMEM, "out of memory for a path");
-    enum esp_status status = make_folder(cache->state, err);
+    enum esp_status status = esp_folder_make(cache->state, "[state] folder", err);
     if (status == ESP_OK)
-        status = make_folder(schemas, err);
+        status = esp_folder_make(schemas, NULL, err);
     if (status == ESP_OK)
-        status = make_folder(cache->folder, err);
+        status = esp_folder_make(cache->folder, NULL, err);
     free(schemas);
-    return status;
-}
-
-static bool write_whole(int fd, const char *text, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(fd, text, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        text += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
-
-/* Beside its place, then renamed: a file that is there is whole. */
-static enum esp_status write_file(const char *path, const char *text, size_t size,
-                                  struct esp_error *err)
-{
-    char *temporary = NULL;
-    if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
-        return esp_fail(err, ESP_ENOMEM, "out of memory for a path");
-    enum esp_status status = ESP_OK;
-    int fd = mkostemp(temporary, O_CLOEXEC);
-    bool is_made = fd >= 0;
-    if (!is_made || fchmod(fd, FILE_MODE) != 0 || !write_whole(fd, text, size) || fsync(fd) != 0)
-        status = esp_fail(err, ESP_EIO, "%s: cannot be written: %s", path, strerror(errno));
-    if (is_made)
-        close(fd);
-    if (status == ESP_OK && rename(temporary, path) != 0)
-        status = esp_fail(err, ESP_EIO, "%s: cannot be written: %s", path, strerror(errno));
-    if (is_made && status != ESP_OK)
-        unlink(temporary);
-    free(temporary);
     return status;
 }
 
@@ -176,9 +131,9 @@ enum esp_status registry_cache_write(const struct registry_cache *cache, uint32_
                                  : make_folders(cache, err);
     sum_of(json, strlen(json), sum);
     if (status == ESP_OK) /* first, so that a schema never stands without its sum */
-        status = write_file(sum_path, sum, SUM_SIZE, err);
+        status = esp_atomic_file_save(sum_path, sum, SUM_SIZE, err);
     if (status == ESP_OK)
-        status = write_file(path, json, strlen(json), err);
+        status = esp_atomic_file_save(path, json, strlen(json), err);
     free(sum_path);
     free(path);
     return status;

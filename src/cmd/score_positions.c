@@ -10,14 +10,13 @@
  */
 #include "cmd/score_positions.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/json_file.h"
+#include "core/atomic_file.h"
 
 enum { POSITIONS_VERSION = 2 };
 
@@ -121,16 +120,15 @@ enum esp_status score_positions_load(struct score_positions *positions, const st
         return esp_fail(err, ESP_ENOMEM, "out of memory for %zu positions", n);
     for (size_t i = 0; i < n; i++)
         positions->next[i] = -1;
-    if (mkdir(options->state_folder, 0750) != 0 && errno != EEXIST)
-        return esp_fail(err, ESP_EIO, "[state] folder = %s: cannot be made: %s",
-                        options->state_folder, strerror(errno));
+    enum esp_status status = esp_folder_make(options->state_folder, "[state] folder", err);
+    if (status != ESP_OK)
+        return status;
     if (access(positions->path, F_OK) != 0)
         return ESP_OK;
     positions->is_known = true;
     json_error_t why;
     json_t *root = json_load_file(positions->path, JSON_REJECT_DUPLICATES, &why);
-    enum esp_status status =
-        root == NULL ? refuse(positions, why.text, err) : take(positions, root, err);
+    status = root == NULL ? refuse(positions, why.text, err) : take(positions, root, err);
     json_decref(root);
     return status;
 }
@@ -209,7 +207,7 @@ enum esp_status score_positions_save(const struct score_positions *positions, st
                              positions->root, "next", next, "marks", pack_marks(positions));
     enum esp_status status =
         root == NULL || !ok ? esp_fail(err, ESP_ENOMEM, "out of memory for positions")
-                            : json_file_write(positions->path, root, true, positions->path, err);
+                            : json_file_write(positions->path, root, NULL, err);
     json_decref(root);
     return status;
 }

@@ -70,9 +70,8 @@ enum esp_status score_summary_write(const char *path, struct score_display *disp
                                     struct esp_error *err)
 {
     const struct score_status *status = &display->loop->status;
-    char hash[17], what[ESP_ERROR_TEXT_SIZE];
+    char hash[17];
     snprintf(hash, sizeof hash, "%016" PRIx64, score_loop_hash(display->loop));
-    snprintf(what, sizeof what, "--summary %s", path);
     json_t *root = json_pack(
         "{s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "espalier",
         ESP_VERSION, "stopped", atomic_load(&display->run->stop), "kernels", esp_product_kernels(),
@@ -83,7 +82,7 @@ enum esp_status score_summary_write(const char *path, struct score_display *disp
         hash);
     enum esp_status result = root == NULL
                                  ? esp_fail(err, ESP_ENOMEM, "out of memory for the summary")
-                                 : json_file_write(path, root, false, what, err);
+                                 : json_file_write(path, root, "--summary", err);
     json_decref(root);
     return result;
 }

@@ -242,9 +242,7 @@ enum esp_status summary_write(const char *path, const struct run *run, const str
 {
     bool ok = true;
     json_t *root = summary_json(run, inputs, learning, &ok);
-    char what[ESP_ERROR_TEXT_SIZE];
-    snprintf(what, sizeof what, "--summary %s", path);
-    enum esp_status status = ok ? json_file_write(path, root, false, what, err)
+    enum esp_status status = ok ? json_file_write(path, root, "--summary", err)
                                 : esp_fail(err, ESP_ENOMEM, "out of memory for the summary");
     json_decref(root);
     return status;

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "core/atomic_file.h"
+
 static void write_number(FILE *file, double x)
 {
     if (isfinite(x))
@@ -92,8 +94,12 @@ void esp_fault_write(const char *folder, const char *model, uint64_t step, const
                      const struct esp_rows *rows, const float *logits, char *path, size_t path_size)
 {
     make_path(folder, model, step, path, path_size);
-    FILE *file = fopen(path, "we");
+    struct esp_atomic_file whole;
+    FILE *file = esp_atomic_file_open(&whole, path, NULL) == ESP_OK
+                     ? esp_atomic_file_stream(&whole, NULL)
+                     : NULL;
     if (!file) {
+        esp_atomic_file_abandon(&whole);
         path[0] = '\0';
         return;
     }
@@ -105,7 +111,6 @@ void esp_fault_write(const char *folder, const char *model, uint64_t step, const
     fputs("}\n", file);
     for (size_t i = 0; i < rows->n; i++)
         write_row(file, &rows->infos[i], &rows->features, setup, feature_names, logits);
-    bool failed = ferror(file) != 0;
-    if (fclose(file) != 0 || failed)
+    if (esp_atomic_file_close(&whole, ESP_OK, NULL) != ESP_OK)
         path[0] = '\0';
 }

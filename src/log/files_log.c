@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "core/atomic_file.h"
 static const char partition_prefix[] = "partition=";
 
 static void files_free(struct esp_log *log)
@@ -64,13 +65,6 @@ out:
     return status;
 }
 
-static enum esp_status make_folder(const char *path, struct esp_error *err)
-{
-    if (mkdir(path, 0777) == 0 || errno == EEXIST)
-        return ESP_OK;
-    return esp_fail(err, ESP_EIO, "%s: cannot be made: %s", path, strerror(errno));
-}
-
 enum esp_status esp_files_make_partition(const struct esp_files_log *files, const char *topic,
                                          size_t partition, struct esp_error *err)
 {
@@ -79,10 +73,10 @@ enum esp_status esp_files_make_partition(const struct esp_files_log *files, cons
         return esp_fail(err, ESP_ENOMEM, "out of memory for a path");
     char *slash = strrchr(path, '/');
     *slash = '\0';
-    enum esp_status status = make_folder(path, err);
+    enum esp_status status = esp_folder_make(path, NULL, err);
     *slash = '/';
     if (status == ESP_OK)
-        status = make_folder(path, err);
+        status = esp_folder_make(path, NULL, err);
     free(path);
     return status;
 }

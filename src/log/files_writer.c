@@ -25,6 +25,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "core/atomic_file.h"
 #include "log/container.h"
 #include "log/files_log.h"
 
@@ -137,7 +138,7 @@ static enum esp_status begin_file(struct files_writer *writer, size_t index, str
         goto out;
     /* A file of this name has no whole block, or the offset would be behind it: O_TRUNC loses
      * nothing that could be read. */
-    partition->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    partition->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, ESP_FILE_MODE);
     struct iovec header = {writer->scratch.data, writer->scratch.size};
     if (partition->fd < 0 || write_all(partition->fd, &header, 1) != ESP_OK) {
         status = esp_fail(err, ESP_EIO, "%s: cannot be written: %s", path, strerror(errno));

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "core/atomic_file.h"
 #include "core/buf.h"
 #include "snapshot/follower_ops.h"
-#include "snapshot/place_file.h"
 #include "snapshot/snapshot.h"
 
 enum { FILES_MAX = ESP_LIVE_MAX };
@@ -269,7 +269,7 @@ static enum esp_status files_fetch_to(struct esp_snapshot_source *base,
     *stopped = false;
     enum esp_status status = verify(live, err);
     if (status == ESP_OK)
-        status = esp_place_file(live->path, path, false, err);
+        status = esp_atomic_file_copy(live->path, path, false, err);
     if (status != ESP_OK)
         return status;
     base->stats.fetched++;

@@ -15,9 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/atomic_file.h"
 #include "snapshot/chunks.h"
 #include "snapshot/follower_ops.h"
-#include "snapshot/place_file.h"
 #include "snapshot/snapshot.h"
 
 enum { POLL_BATCH = 64 };
@@ -78,9 +78,9 @@ static void sweep_cache(const struct topic_source *source)
         struct esp_snapshot_id id;
         char name[NAME_MAX + 1];
         const char *shown = entry->d_name;
-        size_t n = strlen(shown), n_end = strlen(ESP_PLACE_SUFFIX);
+        size_t n = strlen(shown), n_end = strlen(ESP_HIDDEN_SUFFIX);
         bool is_hidden =
-            shown[0] == '.' && n > n_end + 1 && strcmp(shown + n - n_end, ESP_PLACE_SUFFIX) == 0;
+            shown[0] == '.' && n > n_end + 1 && strcmp(shown + n - n_end, ESP_HIDDEN_SUFFIX) == 0;
         if (is_hidden) {
             snprintf(name, sizeof name, "%.*s", (int)(n - n_end - 1), shown + 1);
             shown = name;
@@ -98,7 +98,7 @@ static enum esp_status open_cache(struct topic_source *source, const char *folde
                                   struct esp_error *err)
 {
     char path[PATH_MAX];
-    enum esp_status status = esp_make_folder(folder, err);
+    enum esp_status status = esp_folder_make(folder, "[state] folder", err);
     if (status != ESP_OK)
         return status;
     if (strlen(folder) + ESP_SNAPSHOT_NAME_SIZE + 8 > sizeof path)
@@ -107,7 +107,7 @@ static enum esp_status open_cache(struct topic_source *source, const char *folde
     source->cache = strdup(folder);
     if (source->cache == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for a source of snapshots");
-    source->cache_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    source->cache_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, ESP_FILE_MODE);
     if (source->cache_lock < 0)
         return esp_fail(err, ESP_ECONFIG, "%s cannot be opened: %s", path, strerror(errno));
     if (flock(source->cache_lock, LOCK_EX | LOCK_NB) != 0)
@@ -288,22 +288,18 @@ static enum esp_status topic_fetch_to(struct esp_snapshot_source *base,
                                       struct esp_live_snapshot *live, const char *path,
                                       bool *stopped, struct esp_error *err)
 {
-    char hidden[PATH_MAX];
-    enum esp_status status = esp_place_hidden(path, hidden, sizeof hidden, err);
+    struct esp_atomic_file file;
+    enum esp_status status = esp_atomic_file_open(&file, path, err);
     if (status != ESP_OK)
         return status;
-    int fd = open(hidden, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return esp_fail(err, ESP_EIO, "%s cannot be written: %s", hidden, strerror(errno));
-    status = assemble(of(base), &live->manifest, fd, stopped, err);
-    if (close(fd) != 0 && status == ESP_OK)
-        status = esp_fail(err, ESP_EIO, "%s cannot be written: %s", hidden, strerror(errno));
-    if (status == ESP_OK && !*stopped)
-        status = esp_place_show(hidden, path, err);
+    status = assemble(of(base), &live->manifest, file.fd, stopped, err);
     if (status != ESP_OK || *stopped) {
-        unlink(hidden);
+        esp_atomic_file_abandon(&file);
         return status;
     }
+    status = esp_atomic_file_close(&file, ESP_OK, err);
+    if (status != ESP_OK)
+        return status;
     base->stats.fetched++;
     base->stats.bytes += live->manifest.size;
     return ESP_OK;

@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/atomic_file.h"
 #include "snapshot/chunks.h"
-#include "snapshot/place_file.h"
 #include "snapshot/publisher_ops.h"
 #include "snapshot/snapshot.h"
 
@@ -23,9 +23,9 @@ static void folder_free(struct esp_publisher *base)
 /* ".NAME.tmp" to "NAME"; false: another name. */
 static bool unhide(const char *hidden, char *name, size_t size)
 {
-    size_t n = strlen(hidden), n_end = strlen(ESP_PLACE_SUFFIX);
+    size_t n = strlen(hidden), n_end = strlen(ESP_HIDDEN_SUFFIX);
     if (hidden[0] != '.' || n <= n_end + 1 || n - n_end > size ||
-        strcmp(hidden + n - n_end, ESP_PLACE_SUFFIX) != 0)
+        strcmp(hidden + n - n_end, ESP_HIDDEN_SUFFIX) != 0)
         return false;
     memcpy(name, hidden + 1, n - n_end - 1);
     name[n - n_end - 1] = '\0';
@@ -116,7 +116,7 @@ static enum esp_status folder_put(struct esp_publisher *base,
     if (status == ESP_OK && (size != publication->size || checksum != publication->checksum))
         status = esp_fail(err, ESP_EDATA, "%s was changed after it was written", publication->path);
     if (status == ESP_OK)
-        status = esp_place_file(publication->path, path, true, err);
+        status = esp_atomic_file_copy(publication->path, path, true, err);
     if (status != ESP_OK)
         return status;
     base->stats.bytes += size;
@@ -179,7 +179,7 @@ enum esp_status esp_folder_publisher_new(const struct esp_publisher_config *conf
     if (strlen(config->place) + ESP_SNAPSHOT_NAME_SIZE + 8 > PATH_MAX)
         return esp_fail(err, ESP_ECONFIG, "the folder of snapshots has a path too long: %s",
                         config->place);
-    enum esp_status status = esp_make_folder(config->place, err);
+    enum esp_status status = esp_folder_make(config->place, NULL, err);
     if (status != ESP_OK)
         return status;
     struct esp_publisher *publisher = calloc(1, sizeof *publisher);

@@ -1,15 +1,10 @@
 /* snapshot_export.c - see snapshot_export.h. */
 #include "snapshot/snapshot_export.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "snapshot/place_file.h"
+#include "core/atomic_file.h"
 
 static const size_t most_head_bytes = (size_t)64 << 20;
 
@@ -127,7 +122,7 @@ static void write_tables(struct exported *exported)
     }
 }
 
-static enum esp_status write_all(struct exported *exported, const char *path, struct esp_error *err)
+static enum esp_status write_all(struct exported *exported, struct esp_error *err)
 {
     const struct esp_file_layout *from = esp_snapshot_layout(exported->snapshot);
     struct esp_buf head;
@@ -144,9 +139,6 @@ static enum esp_status write_all(struct exported *exported, const char *path, st
                 fwrite(bytes.data, 1, bytes.size, exported->stream);
         }
     }
-    if (status == ESP_OK && (fflush(exported->stream) != 0 || ferror(exported->stream) ||
-                             fsync(fileno(exported->stream)) != 0))
-        status = esp_fail(err, ESP_EIO, "%s cannot be written: %s", path, strerror(errno));
     esp_buf_release(&head);
     return status;
 }
@@ -155,24 +147,16 @@ enum esp_status esp_snapshot_export(const struct esp_snapshot *snapshot, const c
                                     struct esp_error *err)
 {
     struct exported exported = {.snapshot = snapshot};
-    char hidden[PATH_MAX];
-    enum esp_status status = esp_place_hidden(path, hidden, sizeof hidden, err);
-    if (status == ESP_OK)
-        status = lay_out(&exported, err);
-    if (status != ESP_OK)
-        goto out;
-    exported.stream = fopen(hidden, "wbe");
-    if (exported.stream == NULL) {
-        status = esp_fail(err, ESP_EIO, "%s cannot be written: %s", hidden, strerror(errno));
-        goto out;
+    struct esp_atomic_file file;
+    enum esp_status status = lay_out(&exported, err);
+    if (status == ESP_OK) {
+        status = esp_atomic_file_open(&file, path, err);
+        if (status == ESP_OK)
+            exported.stream = esp_atomic_file_stream(&file, err);
+        if (status == ESP_OK)
+            status = exported.stream == NULL ? ESP_ENOMEM : write_all(&exported, err);
+        status = esp_atomic_file_close(&file, status, err);
     }
-    status = write_all(&exported, path, err);
-    fclose(exported.stream); /* nothing is left in it */
-    if (status == ESP_OK)
-        status = esp_place_show(hidden, path, err);
-    if (status != ESP_OK)
-        unlink(hidden);
-out:
     for (size_t t = 0; t < ESP_MAX_TOWERS; t++)
         free(exported.rows[t]);
     esp_file_layout_release(&exported.layout);

@@ -8,12 +8,12 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/atomic_file.h"
 #include "core/hash.h"
 
 enum {
@@ -23,8 +23,7 @@ enum {
 
 /* One file on its way. */
 struct output {
-    char *path; /* the temporary one */
-    int fd;
+    struct esp_atomic_file file;
     uint64_t at; /* bytes written to the data section */
     uint64_t data_offset;
     struct esp_hasher *hasher;
@@ -37,11 +36,11 @@ static enum esp_status write_at(const struct output *output, uint64_t offset, co
 {
     const uint8_t *bytes = data;
     while (size > 0) {
-        ssize_t n = pwrite(output->fd, bytes, size, (off_t)offset);
+        ssize_t n = pwrite(output->file.fd, bytes, size, (off_t)offset);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return esp_fail(err, ESP_EIO, "%s: cannot be written: %s", output->path,
+            return esp_fail(err, ESP_EIO, "%s: cannot be written: %s", output->file.path,
                             n < 0 ? strerror(errno) : "no space");
         bytes += n;
         offset += (uint64_t)n;
@@ -285,36 +284,27 @@ static enum esp_status make_head(const struct plan *plan, const struct esp_manif
     return status;
 }
 
+/* Lazy: the learning thread waits for it, and a file that was lost with the power is made again by
+ * the run that goes on; a checkpoint brings to the disk what it names. */
 static enum esp_status output_open(struct output *output, const char *path, struct esp_error *err)
 {
-    *output = (struct output){.fd = -1};
-    if (asprintf(&output->path, "%s.tmp", path) < 0)
-        output->path = NULL;
+    *output = (struct output){.file = {.fd = -1}};
     output->buffer = malloc(BUFFER_BYTES);
     output->hasher = esp_hasher_new();
-    if (output->path == NULL || output->buffer == NULL || output->hasher == NULL)
+    if (output->buffer == NULL || output->hasher == NULL)
         return esp_fail(err, ESP_ENOMEM, "a snapshot's buffer");
-    output->fd = open(output->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    if (output->fd < 0)
-        return esp_fail(err, ESP_EIO, "%s: cannot be made: %s", output->path, strerror(errno));
-    return ESP_OK;
+    enum esp_status status = esp_atomic_file_open(&output->file, path, err);
+    output->file.is_lazy = true;
+    return status;
 }
 
 /* Renames what is whole; removes what is not. */
-static enum esp_status output_close(struct output *output, const char *path, enum esp_status status,
+static enum esp_status output_close(struct output *output, enum esp_status status,
                                     struct esp_error *err)
 {
-    if (output->fd >= 0 && close(output->fd) != 0 && status == ESP_OK)
-        status = esp_fail(err, ESP_EIO, "%s: cannot be written: %s", output->path, strerror(errno));
-    if (status == ESP_OK && rename(output->path, path) != 0)
-        status = esp_fail(err, ESP_EIO, "%s: cannot be renamed to %s: %s", output->path, path,
-                          strerror(errno));
-    if (status != ESP_OK && output->fd >= 0)
-        unlink(output->path);
-    free(output->path);
     free(output->buffer);
     esp_hasher_free(output->hasher);
-    return status;
+    return esp_atomic_file_close(&output->file, status, err);
 }
 
 enum esp_status esp_snapshot_write(const char *path, const struct esp_manifest *manifest,
@@ -351,7 +341,7 @@ enum esp_status esp_snapshot_write_with(const char *path, const struct esp_manif
         assert(head.size == output.data_offset);
         status = write_at(&output, 0, head.data, head.size, err);
     }
-    status = output_close(&output, path, status, err);
+    status = output_close(&output, status, err);
     if (status == ESP_OK && out_bytes != NULL)
         *out_bytes = head.size + plan.layout.data_bytes;
     esp_file_layout_release(&plan.layout);

@@ -18,7 +18,7 @@ struct esp_snapshot_rest {
 
 /*
  * Writes a snapshot under a temporary name beside path, then renames it: whoever opens path sees
- * the whole file or none. Not fsynced: who publishes does that.
+ * the whole file or none. Not fsynced: who publishes it, or names it in a checkpoint, does that.
  *
  *     TENSOR NAMES OF THE NETWORK   F32 (n_out, n_in) or (n_out)
  *     embedding.T.keys              U64 (capacity)   open addressing, 0: empty; see model/lookup.h

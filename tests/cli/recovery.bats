@@ -21,7 +21,7 @@ at_end = close
 negatives = 0.5
 holdout = 0.1
 [features]
-categorical = user_id, advertiser_id, app.bundle, segments
+categorical = user_id, advertiser_id, app.bundle, geo.country, segments
 numeric_log = bid_floor
 buckets = hour
 cross = advertiser_id x geo.country
