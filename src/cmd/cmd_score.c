@@ -186,7 +186,7 @@ static enum esp_status build(struct score *score, struct esp_error *err)
     };
     score_models_init(&score->models);
     score->has_models = true;
-    esp_log_set_stop(score->inputs.log, run_wants_end, &score->run);
+    esp_log_set_stop(score->inputs.log, run_time_left, NULL);
     if (score->inputs.registry != NULL)
         registry_set_end(score->inputs.registry, run_wants_end, &score->run, 0);
     outputs_init(&score->outputs, &score->config, score->inputs.log,
@@ -259,13 +259,13 @@ int cmd_score(int argc, char **argv)
     argp_err_exit_status = EX_USAGE;
     if (argp_parse(&score_argp, argc, argv, 0, NULL, &arguments) != 0)
         return EX_USAGE;
-    stop_install();
     struct score *score = calloc(1, sizeof *score);
     if (score == NULL)
         return EX_TEMPFAIL;
     score->arguments = &arguments;
     struct esp_error err = {0};
-    int code = build(score, &err) == ESP_OK ? score_run(score) : exit_with(&err);
+    bool is_built = stop_install(&err) == ESP_OK && build(score, &err) == ESP_OK;
+    int code = is_built ? score_run(score) : exit_with(&err);
     score_release(score);
     free(score);
     free(arguments.models.items);

@@ -169,7 +169,7 @@ static enum esp_status train_build(struct train *train, struct esp_error *err)
         status = new_queues(train, err);
     if (status != ESP_OK)
         return status;
-    esp_log_set_stop(train->inputs.log, run_wants_end, &train->run);
+    esp_log_set_stop(train->inputs.log, run_time_left, NULL);
     if (train->inputs.registry != NULL)
         registry_set_end(train->inputs.registry, run_wants_end, &train->run, 0);
     const struct esp_decoder *impressions = train->inputs.kinds[ESP_IMPRESSION].decoder;
@@ -260,13 +260,13 @@ int cmd_train(int argc, char **argv)
     argp_err_exit_status = EX_USAGE;
     if (argp_parse(&train_argp, argc, argv, 0, NULL, &arguments) != 0)
         return EX_USAGE;
-    stop_install();
     struct train *train = calloc(1, sizeof *train);
     if (train == NULL)
         return EX_TEMPFAIL;
     train->arguments = &arguments;
     struct esp_error err = {0};
-    int code = train_build(train, &err) == ESP_OK ? train_run(train) : exit_with(&err);
+    bool is_built = stop_install(&err) == ESP_OK && train_build(train, &err) == ESP_OK;
+    int code = is_built ? train_run(train) : exit_with(&err);
     train_release(train);
     free(train);
     common_arguments_release(&arguments.common);

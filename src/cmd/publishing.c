@@ -19,7 +19,6 @@
 
 static const int64_t retry_every_us = ESP_SECOND;
 static const int64_t say_every_us = ESP_MINUTE;
-static const int64_t stop_patience_us = 10 * ESP_SECOND; /* of a run that is told to stop */
 
 static void free_publication(struct publication *publication)
 {
@@ -55,19 +54,19 @@ static struct publication *new_publication(struct run *run, size_t model, int64_
 
 /* ---- one file -------------------------------------------------------------------------------- */
 
-/* The run was told to stop a while ago; the signal itself counts too, for at a run's end nobody but
- * this thread is left to see it. Asked again and again wherever a broker is waited for, which is no
- * standstill. */
+/* The run was told to stop a while ago. Asked again and again wherever a broker is waited for,
+ * which is no standstill. */
 static bool has_lost_patience(void *context)
 {
     struct publishing *publishing = context;
     run_beat(publishing->run, RUN_PUBLISHING);
-    if (!atomic_load(&publishing->run->stop) && !stop_asked())
-        return false;
-    int64_t now_us = run_clock_us();
-    if (publishing->stop_us == 0)
-        publishing->stop_us = now_us;
-    return now_us - publishing->stop_us > stop_patience_us;
+    return stop_left_us() == 0;
+}
+
+/* For the log: what is under way when the run is told to stop may still be published. */
+static int64_t time_left(void *context)
+{
+    return has_lost_patience(context) ? 0 : INT64_MAX;
 }
 
 /* A broker that is away is no failure: it is mentioned once a minute, and tried again. */
@@ -168,8 +167,12 @@ static void publish_one(struct publishing *publishing, const struct publication 
     struct esp_error err = {0};
     struct esp_snapshot_info info = {.manifest_json = NULL};
     enum esp_publish_result result = ESP_PUBLISH_STOPPED;
-    enum esp_status status = esp_snapshot_peek(publication->path, &info, &err);
     uint64_t checksum = 0;
+    if (has_lost_patience(publishing)) { /* the file is not even looked at */
+        note_result(publishing, publication, ESP_OK, result, &err);
+        return;
+    }
+    enum esp_status status = esp_snapshot_peek(publication->path, &info, &err);
     if (status == ESP_OK)
         status = hash_file(publication->path, info.size, &checksum, &err);
     if (status == ESP_OK) {
@@ -287,7 +290,7 @@ static enum esp_status find_place(struct publishing *publishing, struct esp_erro
         return ESP_OK;
     enum esp_status status = inputs_open_log(config, report_log_event, NULL, &publishing->log, err);
     if (status == ESP_OK) /* or a full queue would hold the thread for ever */
-        esp_log_set_stop(publishing->log, has_lost_patience, publishing);
+        esp_log_set_stop(publishing->log, time_left, publishing);
     return status;
 }
 

@@ -43,7 +43,6 @@ struct publishing {
     struct publication *waiting[MOST_GATHERED]; /* (n_waiting) the thread's, in label order */
     size_t n_waiting;
     int64_t said_us; /* monotonic; when a broker that is away was last mentioned */
-    int64_t stop_us; /* monotonic; when the wish to stop was first seen; 0: it was not */
 };
 
 /* Opens the place and starts the thread; does nothing where there are no snapshots.

@@ -31,7 +31,7 @@ struct esp_log {
     const struct esp_log_ops *ops;
     esp_log_report *report; /* may be NULL */
     void *report_context;
-    esp_log_stop_wanted *stop_wanted; /* may be NULL */
+    esp_log_time_left *time_left; /* may be NULL */
     void *stop_context;
 };
 
@@ -66,6 +66,9 @@ struct esp_log_writer {
 /* One formatted line to the log's report; control characters become '?'. From any thread. */
 void esp_log_say(const struct esp_log *log, enum esp_level_hint level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* What esp_log_set_stop() was given says; INT64_MAX without it. From any thread. */
+int64_t esp_log_left_us(const struct esp_log *log);
 
 /* A clock for waits and rates only: us since some moment, never falls. */
 int64_t esp_log_now_us(void);
