@@ -19,6 +19,7 @@
 
 static const int64_t retry_every_us = ESP_SECOND;
 static const int64_t say_every_us = ESP_MINUTE;
+static const int64_t look_every_us = 50 * ESP_MS; /* of who waits for the thread's end */
 
 static void free_publication(struct publication *publication)
 {
@@ -337,6 +338,22 @@ enum esp_status publishing_take(void *context, size_t model, int64_t number, con
     esp_queue_push(publishing->queue, publication);
     run_beat(publishing->run, RUN_LEARNING);
     return ESP_OK;
+}
+
+void publishing_wait(struct publishing *publishing, void (*meanwhile)(void *context), void *context)
+{
+    if (!publishing->is_running)
+        return;
+    esp_queue_close(publishing->queue);
+    struct timespec until;
+    do {
+        meanwhile(context);
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += (long)(look_every_us * 1000);
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+    } while (pthread_clockjoin_np(publishing->thread, NULL, CLOCK_MONOTONIC, &until) != 0);
+    publishing->is_running = false;
 }
 
 void publishing_end(struct publishing *publishing)

@@ -54,6 +54,11 @@ enum esp_status publishing_start(struct publishing *publishing, struct run *run,
 enum esp_status publishing_take(void *publishing, size_t model, int64_t number, const char *path,
                                 struct esp_error *err);
 
+/* No more files come: as publishing_end() waits, but calls something many times a second meanwhile.
+ * From the main thread. */
+void publishing_wait(struct publishing *publishing, void (*meanwhile)(void *context),
+                     void *context);
+
 /* No more files come: waits until what was handed over is published, or given up because the run
  * was told to stop. { 0 } is fine. */
 void publishing_end(struct publishing *publishing);
