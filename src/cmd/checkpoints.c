@@ -33,23 +33,7 @@ enum esp_status checkpoints_init(struct checkpoints *checkpoints, struct train *
 void checkpoints_release(struct checkpoints *checkpoints)
 {
     esp_checkpoint_fork_free(checkpoints->fork);
-    free(checkpoints->kept);
     *checkpoints = (struct checkpoints){0};
-}
-
-void checkpoints_archive(struct esp_archive *archive, struct checkpoints *checkpoints)
-{
-    size_t n = checkpoints->n_kept;
-    void *kept = checkpoints->kept;
-    esp_archive_mark(archive, "checkpoints", 1);
-    esp_archive_array(archive, &kept, &n, sizeof *checkpoints->kept);
-    if (!esp_archive_reads(archive))
-        return;
-    checkpoints->kept = kept;
-    checkpoints->n_kept = checkpoints->kept_capacity = n;
-    if (n > 0)
-        snapshots_keep_from(&checkpoints->train->learning.snapshots,
-                            checkpoints->kept[0].first_window);
 }
 
 static void publish(const struct checkpoints *checkpoints)
@@ -97,61 +81,24 @@ bool checkpoints_due(const struct checkpoints *checkpoints, int64_t now_us, int6
            since_us >= most_pause_share * checkpoints->status.pause_us;
 }
 
-/* ---- those that are kept --------------------------------------------------------------------- */
-
-/* Files that the oldest kept one needs, or the first while it is written, stay. */
-static void keep_files(struct checkpoints *checkpoints)
-{
-    int64_t from = checkpoints->n_kept == 0 ? INT64_MAX : checkpoints->kept[0].first_window;
-    snapshots_keep_from(&checkpoints->train->learning.snapshots, from);
-}
-
-static enum esp_status add_kept(struct checkpoints *checkpoints, struct esp_error *err)
-{
-    void *kept = checkpoints->kept;
-    enum esp_status status =
-        esp_array_grow(&kept, &checkpoints->kept_capacity, checkpoints->n_kept + 1,
-                       sizeof *checkpoints->kept, err);
-    checkpoints->kept = kept;
-    if (status != ESP_OK)
-        return status;
-    checkpoints->kept[checkpoints->n_kept++] = (struct kept_checkpoint){
-        .number = checkpoints->next,
-        .first_window = train_state_first_window(checkpoints->train),
-    };
-    keep_files(checkpoints);
-    return ESP_OK;
-}
-
-static void prune(struct checkpoints *checkpoints)
-{
-    struct train *train = checkpoints->train;
-    size_t keep = (size_t)train->config.options.state_keep;
-    struct esp_error why = {0};
-    if (esp_checkpoint_prune(train->folder, keep, &why) != ESP_OK)
-        esp_log_error(&why);
-    if (checkpoints->n_kept <= keep)
-        return;
-    size_t n_gone = checkpoints->n_kept - keep;
-    memmove(checkpoints->kept, checkpoints->kept + n_gone, keep * sizeof *checkpoints->kept);
-    checkpoints->n_kept = keep;
-    keep_files(checkpoints);
-}
-
 /* ---- one ------------------------------------------------------------------------------------- */
 
 /* The number is used up either way: files may be named by it. */
 static void failed(struct checkpoints *checkpoints, const struct esp_error *why)
 {
-    if (checkpoints->n_kept > 0 &&
-        checkpoints->kept[checkpoints->n_kept - 1].number == checkpoints->next) {
-        checkpoints->n_kept--;
-        keep_files(checkpoints);
-    }
     checkpoints->next++;
     checkpoints->status.is_writing = false;
     checkpoints->n_read = UINT64_MAX; /* it is due again after the usual time */
     note_failure(checkpoints, why);
+}
+
+static void prune(struct checkpoints *checkpoints)
+{
+    const struct train *train = checkpoints->train;
+    struct esp_error why = {0};
+    if (esp_checkpoint_prune(train->folder, (size_t)train->config.options.state_keep, &why) !=
+        ESP_OK)
+        esp_log_error(&why);
 }
 
 static void committed(struct checkpoints *checkpoints)
@@ -165,6 +112,7 @@ static void committed(struct checkpoints *checkpoints)
     status->watermark_us = checkpoints->begun_watermark_us;
     status->write_us = run_clock_us() - checkpoints->begun_us;
     prune(checkpoints);
+    snapshots_saved(&checkpoints->train->learning.snapshots, checkpoints->first_window);
     publish(checkpoints);
 }
 
@@ -173,10 +121,9 @@ static enum esp_status start(struct checkpoints *checkpoints, int64_t watermark_
 {
     struct train *train = checkpoints->train;
     enum esp_status status = train_state_settle(train, err);
-    if (status == ESP_OK)
-        status = add_kept(checkpoints, err);
     if (status != ESP_OK)
         return status;
+    checkpoints->first_window = train_state_first_window(train);
     const struct esp_checkpoint_head head = {
         .number = checkpoints->next,
         .time_us = watermark_us,
@@ -239,7 +186,6 @@ void checkpoints_leave(struct checkpoints *checkpoints)
         return;
     esp_checkpoint_fork_cancel(checkpoints->fork);
     checkpoints->status.is_writing = false;
-    checkpoints->n_kept--;
     checkpoints->next++;
 }
 

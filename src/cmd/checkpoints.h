@@ -15,16 +15,9 @@
 #define ESP_CMD_CHECKPOINTS_H
 
 #include "cmd/run.h"
-#include "core/archive.h"
 #include "state/checkpoint_fork.h"
 
 struct train;
-
-/* A checkpoint in the folder. */
-struct kept_checkpoint {
-    uint64_t number;
-    int64_t first_window; /* see train_state_first_window() */
-};
 
 struct checkpoints {
     struct train *train;              /* borrowed: whose state is written */
@@ -36,8 +29,7 @@ struct checkpoints {
     int64_t boundary;             /* of event_every, that W had passed when the last one began */
     uint64_t n_read;              /* events, when the last one began */
     int64_t said_us;              /* monotonic; when a failure was last mentioned; 0: never */
-    struct kept_checkpoint *kept; /* (n_kept) oldest first; the last may be under way */
-    size_t n_kept, kept_capacity;
+    int64_t first_window;           /* of drift, when the last one began */
     struct checkpoint_status status;
 };
 
@@ -47,10 +39,6 @@ enum esp_status checkpoints_init(struct checkpoints *checkpoints, struct train *
 
 /* { 0 } is fine. A child that still writes is ended. */
 void checkpoints_release(struct checkpoints *checkpoints);
-
-/* Which others are kept, and what these need: into a checkpoint, and back into one that was made.
- */
-void checkpoints_archive(struct esp_archive *archive, struct checkpoints *checkpoints);
 
 /* Whether it is time for one: something was read since the last, and that is long enough ago by the
  * clock or by W. From the ingest thread, as the next two. */

@@ -14,6 +14,7 @@
 #include "cmd/score_display.h"
 #include "cmd/score_pages.h"
 #include "cmd/stop.h"
+#include "cmd/supervise.h"
 #include "core/logger.h"
 #include "model/product.h"
 
@@ -186,7 +187,7 @@ static enum esp_status build(struct score *score, struct esp_error *err)
     };
     score_models_init(&score->models);
     score->has_models = true;
-    esp_log_set_stop(score->inputs.log, run_wants_end, &score->run);
+    esp_log_set_stop(score->inputs.log, run_time_left, NULL);
     if (score->inputs.registry != NULL)
         registry_set_end(score->inputs.registry, run_wants_end, &score->run, 0);
     outputs_init(&score->outputs, OUTPUT_DEAD, &score->config, score->inputs.log,
@@ -210,12 +211,26 @@ static void *score_main(void *context)
     return NULL;
 }
 
-static void refresh(void *display)
+/* What the main thread does while the others work. */
+struct watch {
+    struct score_display display;
+    struct supervise *supervise;
+};
+
+static void refresh(void *context)
 {
-    score_display_refresh(display);
+    struct watch *watch = context;
+    supervise_tick(watch->supervise);
+    score_display_refresh(&watch->display);
 }
 
-static void run_threads(struct score *score, struct score_display *display)
+static bool look(void *context, char text[SUPERVISE_TEXT_SIZE])
+{
+    struct score *score = context;
+    return score_pages_look(&score->pages, text, SUPERVISE_TEXT_SIZE);
+}
+
+static void run_threads(struct score *score, struct watch *watch)
 {
     struct run *run = &score->run;
     pthread_t scoring, watching;
@@ -229,27 +244,30 @@ static void run_threads(struct score *score, struct score_display *display)
         run_fail(run, &(struct esp_error){ESP_ENOMEM, "cannot start a thread"});
         run_thread_ended(run);
     }
-    run_until_ended(run, refresh, display);
+    pthread_setname_np(watching, "watching"); /* as top -H and a debugger show them */
+    if (is_scoring)
+        pthread_setname_np(scoring, "scoring");
+    run_until_ended(run, refresh, watch);
     if (is_scoring)
         pthread_join(scoring, NULL);
     pthread_join(watching, NULL);
 }
 
-static int score_run(struct score *score)
+static int score_run(struct score *score, struct supervise *supervise)
 {
     esp_log(ESP_INFO, "starting", "config", score->config.path, "log",
             esp_log_kind(score->inputs.log), "snapshots", score_watch_place(&score->watch),
             "kernels", esp_product_kernels(), NULL);
-    struct score_display display;
-    score_display_init(&display, &score->run, &score->loop, &score->watch, &score->models);
-    run_threads(score, &display);
-    score_display_end(&display);
-    score_display_write(&display, stdout);
+    struct watch watch = {.supervise = supervise};
+    score_display_init(&watch.display, &score->run, &score->loop, &score->watch, &score->models);
+    run_threads(score, &watch);
+    score_display_end(&watch.display);
+    score_display_write(&watch.display, stdout);
     struct esp_error err = score->run.failure;
     if (fflush(stdout) != 0)
         esp_fail(&err, ESP_EIO, "standard output cannot be written: %s", strerror(errno));
     if (score->arguments->run.summary_path != NULL)
-        score_summary_write(score->arguments->run.summary_path, &display, &err);
+        score_summary_write(score->arguments->run.summary_path, &watch.display, &err);
     return exit_with(&err);
 }
 
@@ -259,13 +277,19 @@ int cmd_score(int argc, char **argv)
     argp_err_exit_status = EX_USAGE;
     if (argp_parse(&score_argp, argc, argv, 0, NULL, &arguments) != 0)
         return EX_USAGE;
-    stop_install();
     struct score *score = calloc(1, sizeof *score);
     if (score == NULL)
         return EX_TEMPFAIL;
     score->arguments = &arguments;
     struct esp_error err = {0};
-    int code = build(score, &err) == ESP_OK ? score_run(score) : exit_with(&err);
+    struct supervise supervise;
+    supervise_init(&supervise, &(struct supervise_config){.run = &score->run,
+                                                          .n_threads = N_SCORE_THREADS,
+                                                          .look = look,
+                                                          .context = score});
+    bool is_built = stop_install(&err) == ESP_OK && build(score, &err) == ESP_OK;
+    int code = is_built ? score_run(score, &supervise) : exit_with(&err);
+    supervise_end(&supervise, code);
     score_release(score);
     free(score);
     free(arguments.models.items);

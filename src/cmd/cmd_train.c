@@ -14,6 +14,7 @@
 #include "cmd/display.h"
 #include "cmd/stop.h"
 #include "cmd/summary.h"
+#include "cmd/supervise.h"
 #include "cmd/train.h"
 #include "core/logger.h"
 #include "model/product.h"
@@ -55,12 +56,32 @@ static void say_start(const struct train *train)
             "OPENBLAS_CORETYPE", pinned, NULL);
 }
 
-static void refresh(void *display)
+/* What the main thread does while the others work. */
+struct watch {
+    struct display display;
+    struct supervise *supervise;
+};
+
+static void refresh(void *context)
 {
-    display_refresh(display);
+    struct watch *watch = context;
+    supervise_tick(watch->supervise);
+    display_refresh(&watch->display);
 }
 
-static void run_threads(struct train *train, struct display *display)
+static bool look(void *context, char text[SUPERVISE_TEXT_SIZE])
+{
+    struct train *train = context;
+    struct run_view view;
+    if (run_look(&train->run, &view, NULL) != ESP_OK)
+        return false;
+    train_state_line(&view, text, SUPERVISE_TEXT_SIZE);
+    bool is_ready = train_is_ready(&train->run, &view);
+    run_view_release(&view);
+    return is_ready;
+}
+
+static void run_threads(struct train *train, struct watch *watch)
 {
     struct run *run = &train->run;
     pthread_t ingest, learning;
@@ -75,23 +96,27 @@ static void run_threads(struct train *train, struct display *display)
         esp_queue_close(train->full);
         run_thread_ended(run);
     }
-    run_until_ended(run, refresh, display);
+    pthread_setname_np(learning, "learning"); /* as top -H and a debugger show them */
+    if (ingesting)
+        pthread_setname_np(ingest, "ingest");
+    run_until_ended(run, refresh, watch);
     if (ingesting)
         pthread_join(ingest, NULL);
     pthread_join(learning, NULL);
 }
 
-static int train_run(struct train *train)
+static int train_run(struct train *train, struct supervise *supervise)
 {
     say_start(train);
-    struct display display;
-    display_init(&display, &train->run, train->arguments->follow);
-    run_threads(train, &display);
+    struct watch watch = {.supervise = supervise};
+    display_init(&watch.display, &train->run, train->arguments->follow);
+    run_threads(train, &watch);
+    publishing_wait(&train->publishing, refresh, &watch);
     publishing_end(&train->publishing);
     if (train->run.failure.status == ESP_OK)
         checkpoints_last(&train->checkpoints, &train->run.failure);
-    display_end(&display);
-    display_write(&display, stdout);
+    display_end(&watch.display);
+    display_write(&watch.display, stdout);
     struct esp_error err = train->run.failure;
     if (fflush(stdout) != 0)
         esp_fail(&err, ESP_EIO, "standard output cannot be written: %s", strerror(errno));
@@ -107,13 +132,19 @@ int cmd_train(int argc, char **argv)
     argp_err_exit_status = EX_USAGE;
     if (argp_parse(&train_argp, argc, argv, 0, NULL, &arguments) != 0)
         return EX_USAGE;
-    stop_install();
     struct train *train = calloc(1, sizeof *train);
     if (train == NULL)
         return EX_TEMPFAIL;
     train->arguments = &arguments;
     struct esp_error err = {0};
-    int code = train_build(train, &err) == ESP_OK ? train_run(train) : exit_with(&err);
+    struct supervise supervise;
+    supervise_init(&supervise, &(struct supervise_config){.run = &train->run,
+                                                          .n_threads = N_RUN_THREADS,
+                                                          .look = look,
+                                                          .context = train});
+    bool is_built = stop_install(&err) == ESP_OK && train_build(train, &err) == ESP_OK;
+    int code = is_built ? train_run(train, &supervise) : exit_with(&err);
+    supervise_end(&supervise, code);
     train_release(train);
     free(train);
     common_arguments_release(&arguments.common);

@@ -48,7 +48,8 @@ static bool set_up(struct http_client *client, const struct http_config *config)
     if (code == CURLE_OK)  \
     code = curl_easy_setopt(curl, CURLOPT_##option, value)
     SET(PROTOCOLS_STR, "http,https");
-    SET(NOSIGNAL, 1L); /* signals are the main thread's */
+    SET(NOSIGNAL, 1L);   /* signals are the main thread's */
+    SET(QUICK_EXIT, 1L); /* a stop does not wait for the resolver of names */
     SET(FOLLOWLOCATION, 0L);
     SET(USERAGENT, "espalier/" ESP_VERSION);
     SET(CONNECTTIMEOUT_MS, timeout_ms);

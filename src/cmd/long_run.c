@@ -83,6 +83,12 @@ bool run_wants_end(void *context)
     return stop_asked() || atomic_load(&run->stop);
 }
 
+int64_t run_time_left(void *context)
+{
+    (void)context;
+    return stop_left_us();
+}
+
 enum esp_status run_when_broker_is_there(enum esp_status (*ask)(void *context,
                                                                 struct esp_error *err),
                                          void *context, struct esp_error *err)

@@ -25,6 +25,9 @@ enum esp_status run_check_summary(const struct run_arguments *arguments, struct 
 /* Whether a signal came or a thread failed. From any thread; context: the struct run. */
 bool run_wants_end(void *run);
 
+/* What is left of the time to leave in, for esp_log_set_stop(): see stop.h. context: not used. */
+int64_t run_time_left(void *context);
+
 /*
  * Asks until the broker is there: one that is away when the run starts is waited for, as one that
  * goes away later is. Errors: ask's, ESP_EBROKER only once a signal has come.

@@ -19,7 +19,7 @@
 
 static const int64_t retry_every_us = ESP_SECOND;
 static const int64_t say_every_us = ESP_MINUTE;
-static const int64_t stop_patience_us = 10 * ESP_SECOND; /* of a run that is told to stop */
+static const int64_t look_every_us = 50 * ESP_MS; /* of who waits for the thread's end */
 
 static void free_publication(struct publication *publication)
 {
@@ -55,19 +55,19 @@ static struct publication *new_publication(struct run *run, size_t model, int64_
 
 /* ---- one file -------------------------------------------------------------------------------- */
 
-/* The run was told to stop a while ago; the signal itself counts too, for at a run's end nobody but
- * this thread is left to see it. Asked again and again wherever a broker is waited for, which is no
- * standstill. */
+/* The run was told to stop a while ago. Asked again and again wherever a broker is waited for,
+ * which is no standstill. */
 static bool has_lost_patience(void *context)
 {
     struct publishing *publishing = context;
     run_beat(publishing->run, RUN_PUBLISHING);
-    if (!atomic_load(&publishing->run->stop) && !stop_asked())
-        return false;
-    int64_t now_us = run_clock_us();
-    if (publishing->stop_us == 0)
-        publishing->stop_us = now_us;
-    return now_us - publishing->stop_us > stop_patience_us;
+    return stop_left_us() == 0;
+}
+
+/* For the log: what is under way when the run is told to stop may still be published. */
+static int64_t time_left(void *context)
+{
+    return has_lost_patience(context) ? 0 : INT64_MAX;
 }
 
 /* A broker that is away is no failure: it is mentioned once a minute, and tried again. */
@@ -168,8 +168,12 @@ static void publish_one(struct publishing *publishing, const struct publication 
     struct esp_error err = {0};
     struct esp_snapshot_info info = {.manifest_json = NULL};
     enum esp_publish_result result = ESP_PUBLISH_STOPPED;
-    enum esp_status status = esp_snapshot_peek(publication->path, &info, &err);
     uint64_t checksum = 0;
+    if (has_lost_patience(publishing)) { /* the file is not even looked at */
+        note_result(publishing, publication, ESP_OK, result, &err);
+        return;
+    }
+    enum esp_status status = esp_snapshot_peek(publication->path, &info, &err);
     if (status == ESP_OK)
         status = hash_file(publication->path, info.size, &checksum, &err);
     if (status == ESP_OK) {
@@ -287,7 +291,7 @@ static enum esp_status find_place(struct publishing *publishing, struct esp_erro
         return ESP_OK;
     enum esp_status status = inputs_open_log(config, report_log_event, NULL, &publishing->log, err);
     if (status == ESP_OK) /* or a full queue would hold the thread for ever */
-        esp_log_set_stop(publishing->log, has_lost_patience, publishing);
+        esp_log_set_stop(publishing->log, time_left, publishing);
     return status;
 }
 
@@ -334,6 +338,22 @@ enum esp_status publishing_take(void *context, size_t model, int64_t number, con
     esp_queue_push(publishing->queue, publication);
     run_beat(publishing->run, RUN_LEARNING);
     return ESP_OK;
+}
+
+void publishing_wait(struct publishing *publishing, void (*meanwhile)(void *context), void *context)
+{
+    if (!publishing->is_running)
+        return;
+    esp_queue_close(publishing->queue);
+    struct timespec until;
+    do {
+        meanwhile(context);
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += (long)(look_every_us * 1000);
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+    } while (pthread_clockjoin_np(publishing->thread, NULL, CLOCK_MONOTONIC, &until) != 0);
+    publishing->is_running = false;
 }
 
 void publishing_end(struct publishing *publishing)

@@ -43,7 +43,6 @@ struct publishing {
     struct publication *waiting[MOST_GATHERED]; /* (n_waiting) the thread's, in label order */
     size_t n_waiting;
     int64_t said_us; /* monotonic; when a broker that is away was last mentioned */
-    int64_t stop_us; /* monotonic; when the wish to stop was first seen; 0: it was not */
 };
 
 /* Opens the place and starts the thread; does nothing where there are no snapshots.
@@ -54,6 +53,11 @@ enum esp_status publishing_start(struct publishing *publishing, struct run *run,
 /* A snapshots' taker: hands a file over. From the learning thread. */
 enum esp_status publishing_take(void *publishing, size_t model, int64_t number, const char *path,
                                 struct esp_error *err);
+
+/* No more files come: as publishing_end() waits, but calls something many times a second meanwhile.
+ * From the main thread. */
+void publishing_wait(struct publishing *publishing, void (*meanwhile)(void *context),
+                     void *context);
 
 /* No more files come: waits until what was handed over is published, or given up because the run
  * was told to stop. { 0 } is fine. */

@@ -34,3 +34,13 @@ int64_t pulse_silence_us(const struct pulse *pulse, int64_t now_us)
     /* It may have gone round after the caller looked at the clock. */
     return at_us < 0 || at_us > now_us ? 0 : now_us - at_us;
 }
+
+const struct pulse *pulse_first_silent(const struct pulse *pulses, size_t n, int64_t limit_us,
+                                       int64_t now_us)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (pulse_silence_us(&pulses[i], now_us) >= limit_us)
+            return &pulses[i];
+    }
+    return NULL;
+}

@@ -8,6 +8,7 @@
 #define ESP_CMD_PULSE_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct pulse {
@@ -29,5 +30,9 @@ void pulse_leave(struct pulse *pulse); /* its last act */
 
 /* How long it has not gone round; 0 while it waits or is away. From any thread. */
 int64_t pulse_silence_us(const struct pulse *pulse, int64_t now_us);
+
+/* The first of n that has not gone round for limit_us; NULL: all are well. From any thread. */
+const struct pulse *pulse_first_silent(const struct pulse *pulses, size_t n, int64_t limit_us,
+                                       int64_t now_us);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cmd/stop.h"
 #include "core/logger.h"
 #include "core/timespan.h"
 
@@ -54,6 +55,7 @@ void run_fail(struct run *run, const struct esp_error *err)
     pthread_mutex_unlock(&run->lock);
     if (!is_first)
         esp_log_error(err);
+    stop_begin();
     atomic_store(&run->stop, true);
 }
 

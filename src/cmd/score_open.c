@@ -79,6 +79,10 @@ static enum esp_status find_end(const struct score_loop *loop, size_t p, int64_t
     esp_log_reader_stats(reader, &stats);
     while (status == ESP_OK && stats.end_offset < 0 && position != ESP_LOG_ENDED) {
         size_t n = 0;
+        if (esp_log_stops(loop->inputs->log)) {
+            status = esp_fail(err, ESP_EBROKER, "stopped before the end of the input was found");
+            break;
+        }
         status = esp_log_read(reader, loop->records, loop->config.read_batch, ESP_SECOND, &n,
                               &position, err);
         esp_log_reader_stats(reader, &stats);

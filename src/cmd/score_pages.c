@@ -34,14 +34,35 @@ static struct score_view look(struct score_pages *pages)
 
 enum state { WAITING, READY, STOPPING };
 
-static enum state state_of(const struct score_pages *pages, const struct score_view *view)
+static enum state state_of(const struct score_pages *pages, const struct score_status *status)
 {
     if (atomic_load(&pages->loop->run->stop))
         return STOPPING;
-    return view->status.is_waiting || !view->status.has_begun ? WAITING : READY;
+    return status->is_waiting || !status->has_begun ? WAITING : READY;
 }
 
 static const char *const state_lines[] = {"waiting for a snapshot", "ready", "stopping"};
+
+static void write_events(const struct score_status *status, char *text, size_t size)
+{
+    char scored[FIGURE_TEXT_SIZE], dead[FIGURE_TEXT_SIZE];
+    snprintf(text, size, "%s scored, %s dead", figure_exact(status->scored, scored),
+             figure_exact(status->dead, dead));
+}
+
+bool score_pages_look(const struct score_pages *pages, char *text, size_t size)
+{
+    struct run *run = pages->loop->run;
+    pthread_mutex_lock(&run->lock);
+    struct score_status status = pages->loop->shown;
+    pthread_mutex_unlock(&run->lock);
+    enum state state = state_of(pages, &status);
+    if (state == WAITING)
+        snprintf(text, size, "%s", state_lines[state]);
+    else
+        write_events(&status, text, size);
+    return state == READY;
+}
 
 /* ---- metrics --------------------------------------------------------------------------------- */
 
@@ -133,7 +154,7 @@ static enum esp_status render_metrics(void *context, struct esp_buf *out, unsign
     impressions(&x, &view.status);
     models(&x, &view);
     source(&x, &view);
-    metrics_health(&x, state_of(pages, &view) == READY, run->pulses, N_SCORE_THREADS,
+    metrics_health(&x, state_of(pages, &view.status) == READY, run->pulses, N_SCORE_THREADS,
                    run_clock_us());
     struct esp_http *http = atomic_load(&pages->http);
     struct esp_http_stats answers = {0};
@@ -161,7 +182,7 @@ static enum esp_status render_readiness(void *context, struct esp_buf *out, unsi
 {
     struct score_pages *pages = context;
     struct score_view view = look(pages);
-    enum state state = state_of(pages, &view);
+    enum state state = state_of(pages, &view.status);
     *code = state == READY ? 200 : 503;
     enum esp_status status = esp_html_raw(out, state_lines[state], err);
     return status == ESP_OK ? esp_html_raw(out, "\n", err) : status;
@@ -189,15 +210,13 @@ static enum esp_status render_index(void *context, struct esp_buf *out, unsigned
     struct score_pages *pages = context;
     struct score_view view = look(pages);
     struct esp_index_row rows[FIXED_ROWS + SCORE_MAX_MODELS];
-    char texts[SCORE_MAX_MODELS][ROW_SIZE], time[ESP_TIME_TEXT_SIZE], events[ROW_SIZE],
-        scored[FIGURE_TEXT_SIZE], dead[FIGURE_TEXT_SIZE];
+    char texts[SCORE_MAX_MODELS][ROW_SIZE], time[ESP_TIME_TEXT_SIZE], events[ROW_SIZE];
     (void)code;
-    snprintf(events, sizeof events, "%s scored, %s dead", figure_exact(view.status.scored, scored),
-             figure_exact(view.status.dead, dead));
+    write_events(&view.status, events, sizeof events);
     const struct esp_index_row fixed[FIXED_ROWS] = {
         {"version", ESP_BUILD_VERSION},
         {"configuration", pages->loop->run->config->path},
-        {"state", state_lines[state_of(pages, &view)]},
+        {"state", state_lines[state_of(pages, &view.status)]},
         {"event time", view.status.time_us == ESP_TIME_NONE
                            ? "none yet"
                            : esp_time_format(view.status.time_us, time)},

@@ -28,4 +28,7 @@ enum esp_status score_pages_start(struct score_pages *pages, struct score_loop *
 /* Before what it shows is released. { 0 } is fine. */
 void score_pages_stop(struct score_pages *pages);
 
+/* True if the run is ready, as /readyz says; how far it is, as one line. */
+bool score_pages_look(const struct score_pages *pages, char *text, size_t size);
+
 #endif

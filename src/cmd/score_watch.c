@@ -24,6 +24,12 @@ static bool is_stopping(void *context)
     return atomic_load(&watch->stop) || atomic_load(&watch->run->stop);
 }
 
+/* It writes nothing that could be lost. */
+static int64_t time_left(void *context)
+{
+    return is_stopping(context) ? 0 : INT64_MAX;
+}
+
 /* ---- set-up ---------------------------------------------------------------------------------- */
 
 static bool is_topic(const struct score_watch *watch)
@@ -56,7 +62,7 @@ enum esp_status score_watch_init(struct score_watch *watch, const struct score_w
     if (status == ESP_OK && is_topic(watch))
         status = inputs_open_log(run->config, report_log_event, NULL, &watch->log, err);
     if (status == ESP_OK && watch->log != NULL)
-        esp_log_set_stop(watch->log, is_stopping, watch);
+        esp_log_set_stop(watch->log, time_left, watch);
     return status;
 }
 

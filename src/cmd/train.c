@@ -179,7 +179,7 @@ static enum esp_status make_ingest(struct train *train, struct esp_error *err)
 /* The stages, which nothing has filled yet. */
 static enum esp_status make_stages(struct train *train, struct esp_error *err)
 {
-    esp_log_set_stop(train->inputs.log, run_wants_end, &train->run);
+    esp_log_set_stop(train->inputs.log, run_time_left, NULL);
     if (train->inputs.registry != NULL)
         registry_set_end(train->inputs.registry, run_wants_end, &train->run, 0);
     const struct esp_decoder *impressions = train->inputs.kinds[ESP_IMPRESSION].decoder;

@@ -24,6 +24,11 @@ static enum state state_of(struct run *run, const struct run_view *view)
     return view->ingest.is_ready ? READY : STARTING;
 }
 
+bool train_is_ready(struct run *run, const struct run_view *view)
+{
+    return state_of(run, view) == READY;
+}
+
 static const char *const state_lines[] = {
     "starting: waits for first records, or to hear that there are none",
     "ready",
@@ -115,6 +120,14 @@ static void write_events(const struct run_view *view, char text[ROW_SIZE])
     snprintf(text, ROW_SIZE, "%s read, %s late, %s dead; %s impressions pending",
              figure_exact(n_read, all), figure_exact(n_late, late), figure_exact(n_dead, dead),
              figure_exact(view->ingest.usage.pending, pending));
+}
+
+void train_state_line(const struct run_view *view, char *text, size_t size)
+{
+    char watermark[ROW_SIZE], events[ROW_SIZE];
+    write_events(view, events);
+    write_watermark(view, watermark);
+    snprintf(text, size, "%.120s; watermark %.100s", events, watermark);
 }
 
 static void write_model(const struct esp_learner_report *report, char text[ROW_SIZE])

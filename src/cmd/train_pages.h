@@ -28,4 +28,10 @@ enum esp_status train_pages_start(struct train_pages *pages, struct run *run,
 /* Before the run is released. { 0 } is fine. */
 void train_pages_stop(struct train_pages *pages);
 
+/* What /readyz says of a run. */
+bool train_is_ready(struct run *run, const struct run_view *view);
+
+/* How far it is, as one line: events and the watermark. */
+void train_state_line(const struct run_view *view, char *text, size_t size);
+
 #endif

@@ -56,11 +56,6 @@ static void outputs_section(struct esp_archive *archive, struct train *train)
     outputs_archive(archive, &train->learning_outputs);
 }
 
-static void checkpoints_section(struct esp_archive *archive, struct train *train)
-{
-    checkpoints_archive(archive, &train->checkpoints);
-}
-
 /* ---- all of them ----------------------------------------------------------------------------- */
 
 /* In the order in which they are read. */
@@ -75,7 +70,7 @@ static const struct section after_readers[] = {
     {"ingest", ingest_section},       {"features", features_section},
     {"models", models_section},       {"learning", learning_section},
     {"snapshots", snapshots_section}, {"measuring", measuring_section},
-    {"outputs", outputs_section},     {"checkpoints", checkpoints_section},
+    {"outputs", outputs_section},
 };
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
 

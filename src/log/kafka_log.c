@@ -55,13 +55,27 @@ int esp_kafka_ms(int64_t timeout_us)
     return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
-enum { FIRST_STEP_MS = 500, DESTROY_PATIENCE_S = 5 };
+enum { FIRST_STEP_MS = 500, LONGEST_STEP_MS = 4000, LAST_STEP_MS = 100 };
+enum { DESTROY_PATIENCE_S = 5, STOPPING_PATIENCE_S = 2 };
+
+/* Less than that, too, where an end is wanted: then a question is asked, but not waited for longer
+ * than there is time. */
+static int64_t next_step_us(const struct esp_kafka_log *kafka, int64_t last_us)
+{
+    int64_t step_us = last_us == 0 ? FIRST_STEP_MS * ESP_MS : 2 * last_us;
+    int64_t most_us = esp_log_left_us(&kafka->log);
+    if (most_us < LAST_STEP_MS * ESP_MS)
+        most_us = LAST_STEP_MS * ESP_MS;
+    if (most_us > LONGEST_STEP_MS * ESP_MS)
+        most_us = LONGEST_STEP_MS * ESP_MS;
+    return step_us < most_us ? step_us : most_us;
+}
 
 int esp_kafka_step_ms(const struct esp_kafka_log *kafka, struct esp_kafka_wait *wait)
 {
     int64_t now_us = esp_log_now_us(), left_us = wait->end_us - now_us;
-    wait->step_us = wait->step_us == 0 ? FIRST_STEP_MS * ESP_MS : 2 * wait->step_us;
-    bool is_one_step = kafka->log.stop_wanted == NULL || left_us < wait->step_us;
+    wait->step_us = next_step_us(kafka, wait->step_us);
+    bool is_one_step = kafka->log.time_left == NULL || left_us < wait->step_us;
     wait->step_end_us = is_one_step ? wait->end_us : now_us + wait->step_us;
     return esp_kafka_ms(wait->step_end_us - now_us);
 }
@@ -249,27 +263,24 @@ enum esp_status esp_kafka_need_producer(struct esp_kafka_log *kafka, struct esp_
     return status;
 }
 
-static void *destroy_consumer(void *consumer)
+static void *destroy_handle(void *handle)
 {
-    rd_kafka_destroy_flags(consumer, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     return NULL;
 }
 
-/* librdkafka 2.0.2 waits for ever if a topic that it read was deleted. False: it still waits, and
- * what its threads may touch has to stay. */
-static bool free_consumer(rd_kafka_t *consumer)
+/* librdkafka 2.0.2 waits for ever if a topic that it read was deleted, and as long as the resolver
+ * takes for a broker's name. False: it still waits, and what its threads may touch has to stay. */
+static bool free_handle(rd_kafka_t *handle, const struct timespec *until)
 {
     pthread_t thread;
-    if (consumer == NULL)
+    if (handle == NULL)
         return true;
-    if (pthread_create(&thread, NULL, destroy_consumer, consumer) != 0) {
-        destroy_consumer(consumer);
+    if (pthread_create(&thread, NULL, destroy_handle, handle) != 0) {
+        destroy_handle(handle);
         return true;
     }
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += DESTROY_PATIENCE_S;
-    if (pthread_timedjoin_np(thread, NULL, &until) == 0)
+    if (pthread_timedjoin_np(thread, NULL, until) == 0)
         return true;
     pthread_detach(thread);
     return false;
@@ -278,15 +289,19 @@ static bool free_consumer(rd_kafka_t *consumer)
 static void kafka_free(struct esp_log *log)
 {
     struct esp_kafka_log *kafka = (struct esp_kafka_log *)log;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += esp_log_stops(log) ? STOPPING_PATIENCE_S : DESTROY_PATIENCE_S;
     if (kafka->producer != NULL) {
         rd_kafka_purge(kafka->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         rd_kafka_poll(kafka->producer, 0);
-        rd_kafka_destroy(kafka->producer);
     }
-    esp_kafka_writers_free(kafka);
+    bool is_gone = free_handle(kafka->producer, &until);
+    if (is_gone)
+        esp_kafka_writers_free(kafka);
     if (kafka->producer_conf != NULL)
         rd_kafka_conf_destroy(kafka->producer_conf);
-    if (!free_consumer(kafka->consumer)) {
+    if (!free_handle(kafka->consumer, &until) || !is_gone) {
         kafka->log.report = NULL; /* its context may go away */
         return;
     }

@@ -30,9 +30,9 @@ struct esp_kafka_writer;
 
 struct esp_kafka_log {
     struct esp_log log;
-    rd_kafka_t *consumer;             /* owned; freed by kafka_free() in a thread of its own */
+    rd_kafka_t *consumer;             /* owned; freed by kafka_free() in a thread of its own, */
     rd_kafka_conf_t *producer_conf;   /* owned; the producer is made from a copy */
-    rd_kafka_t *producer;             /* owned; NULL: none yet */
+    rd_kafka_t *producer;             /* and so is this; NULL: none yet */
     struct esp_kafka_writer *writers; /* all that were ever made: their messages may outlive them */
     bool resets_offsets;              /* the user set auto.offset.reset */
     bool says_all;                    /* the user set debug: every line is passed on */

@@ -102,7 +102,7 @@ static rd_kafka_resp_err_t query_patiently(struct esp_kafka_log *kafka, const ch
     rd_kafka_resp_err_t code;
     while (is_passing(code = esp_kafka_query_offset(kafka, topic, partition, logical,
                                                     ESP_KAFKA_WAIT_MS, out_offset)) &&
-           esp_log_now_us() < end_us)
+           esp_log_now_us() < end_us && !esp_log_stops(&kafka->log))
         rd_kafka_poll(kafka->consumer, ASK_AGAIN_MS);
     return code;
 }

@@ -16,9 +16,8 @@ enum {
     POLL_EVERY = 256, /* appends between looks at delivery reports */
 };
 
-#define FOREVER_US        (365 * ESP_DAY)
-#define ROOM_PATIENCE_US  ESP_SECOND       /* once an end is wanted: for room in a full queue, */
-#define FLUSH_PATIENCE_US (5 * ESP_SECOND) /* and for what is in it to be delivered */
+#define FOREVER_US       (365 * ESP_DAY)
+#define ROOM_PATIENCE_US ESP_SECOND /* for room in a full queue, once an end is wanted */
 
 /* A message's opaque. */
 struct note {
@@ -196,6 +195,15 @@ static rd_kafka_resp_err_t produce(struct note *note, int32_t partition, struct 
     return code;
 }
 
+/* How long room is waited for where an end is wanted and so much time is left. Who found none once
+ * waits no more. */
+static int64_t room_patience_us(struct esp_kafka_log *kafka, int64_t left_us)
+{
+    if (atomic_load(&kafka->gives_up))
+        return 0;
+    return left_us < ROOM_PATIENCE_US ? left_us : ROOM_PATIENCE_US;
+}
+
 /* Appends; waits for room. RD_KAFKA_RESP_ERR__QUEUE_FULL: an end is wanted, and there is none. */
 static rd_kafka_resp_err_t produce_or_give_up(struct note *note, int32_t partition,
                                               struct esp_bytes key, struct esp_bytes value,
@@ -209,8 +217,9 @@ static rd_kafka_resp_err_t produce_or_give_up(struct note *note, int32_t partiti
         if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
             return code;
         int64_t now_us = esp_log_now_us();
-        if (give_up_us == INT64_MAX && esp_log_stops(&kafka->log))
-            give_up_us = atomic_load(&kafka->gives_up) ? now_us : now_us + ROOM_PATIENCE_US;
+        int64_t left_us = give_up_us == INT64_MAX ? esp_log_left_us(&kafka->log) : INT64_MAX;
+        if (left_us != INT64_MAX)
+            give_up_us = now_us + room_patience_us(kafka, left_us);
         if (now_us >= give_up_us) {
             atomic_store(&kafka->gives_up, true);
             return code;
@@ -267,11 +276,10 @@ static uint64_t serve_deliveries(struct esp_kafka_writer *writer, int64_t timeou
     rd_kafka_poll(writer->kafka->producer, 0);
     while (atomic_load(&writer->n_outstanding) > 0) {
         int64_t left_us = end_us - esp_log_now_us();
-        if (hurried != NULL && !*hurried && left_us > FLUSH_PATIENCE_US &&
-            esp_log_stops(&writer->kafka->log)) {
+        int64_t most_us = hurried == NULL ? INT64_MAX : esp_log_left_us(&writer->kafka->log);
+        if (left_us > most_us) {
             *hurried = true;
-            end_us += FLUSH_PATIENCE_US - left_us;
-            left_us = FLUSH_PATIENCE_US;
+            left_us = most_us;
         }
         if (left_us <= 0)
             break;

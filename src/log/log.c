@@ -71,15 +71,20 @@ void esp_log_free(struct esp_log *log)
         log->ops->free(log);
 }
 
-void esp_log_set_stop(struct esp_log *log, esp_log_stop_wanted *wanted, void *context)
+void esp_log_set_stop(struct esp_log *log, esp_log_time_left *time_left, void *context)
 {
-    log->stop_wanted = wanted;
+    log->time_left = time_left;
     log->stop_context = context;
 }
 
 bool esp_log_stops(const struct esp_log *log)
 {
-    return log->stop_wanted != NULL && log->stop_wanted(log->stop_context);
+    return esp_log_left_us(log) != INT64_MAX;
+}
+
+int64_t esp_log_left_us(const struct esp_log *log)
+{
+    return log->time_left == NULL ? INT64_MAX : log->time_left(log->stop_context);
 }
 
 const char *esp_log_kind(const struct esp_log *log)

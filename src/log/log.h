@@ -84,14 +84,19 @@ enum esp_status esp_log_open_files(const char *root, const char *codec, esp_log_
                                    struct esp_error *err);
 
 /*
- * Lets waits for a broker end soon once `wanted` says so; without it they take their full time. For
- * files it does nothing. Before readers and writers are made; called from the threads that use
- * them.
+ * How long waits for a broker may still take, all of them together: INT64_MAX as long as nobody
+ * wants an end, 0: no longer.
  */
-typedef bool esp_log_stop_wanted(void *context);
-void esp_log_set_stop(struct esp_log *log, esp_log_stop_wanted *wanted, void *context);
+typedef int64_t esp_log_time_left(void *context);
 
-/* True once that says so. */
+/*
+ * Lets waits for a broker end soon once an end is wanted: questions at once, deliveries when the
+ * time that is left has passed. Without it they take their full time. For files it does nothing.
+ * Before readers and writers are made; called from the threads that use them.
+ */
+void esp_log_set_stop(struct esp_log *log, esp_log_time_left *time_left, void *context);
+
+/* True once an end is wanted. */
 bool esp_log_stops(const struct esp_log *log);
 
 /* Readers and writers must be freed before. NULL is fine. */
@@ -217,9 +222,9 @@ enum { ESP_PARTITION_BY_KEY = -1 };
  * value       kafka: framed already, data NULL for a tombstone; files: the bare Avro record
  * log_time_us kafka: the record's timestamp, ESP_TIME_NONE: now; files: not kept
  * Blocks while the output queue is full: that slows the input, and nothing is dropped. Only where
- * esp_log_set_stop() wants an end and no room comes within a second, the record is given up, and
- * so are those after it that find none: they are counted, and the next flush fails with their
- * number.
+ * esp_log_set_stop() wants an end and no room comes within a second, or the time that is left, the
+ * record is given up, and so are those after it that find none: they are counted, and the next
+ * flush fails with their number.
  * Errors: ESP_EIO, ESP_EBROKER (a delivery failed for good, of this record or of an earlier one),
  *         ESP_EDATA (likewise, for its size: a restart mends nothing), ESP_EINVAL (a tombstone
  *         cannot be in a file; no such partition).
@@ -246,7 +251,7 @@ enum esp_status esp_log_wait(struct esp_log_writer *writer, int64_t timeout_us, 
                              struct esp_error *err);
 
 /* Returns when everything appended is acknowledged (kafka) or written and fsynced as whole blocks
- * (files). Errors: ESP_EIO, ESP_EBROKER (also when timeout_us passed, or some seconds of it once an
+ * (files). Errors: ESP_EIO, ESP_EBROKER (also when timeout_us passed, or what is left of it once an
  * end is wanted; names how many records were not delivered), ESP_EDATA (as of append). */
 enum esp_status esp_log_flush(struct esp_log_writer *writer, int64_t timeout_us,
                               struct esp_error *err);

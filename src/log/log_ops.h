@@ -35,7 +35,7 @@ struct esp_log {
     const struct esp_log_ops *ops;
     esp_log_report *report; /* may be NULL */
     void *report_context;
-    esp_log_stop_wanted *stop_wanted; /* may be NULL */
+    esp_log_time_left *time_left; /* may be NULL */
     void *stop_context;
 };
 
@@ -82,6 +82,9 @@ void esp_log_say(const struct esp_log *log, enum esp_level_hint level, const cha
  */
 enum esp_status esp_log_fail_gap(const char *topic, size_t partition, int64_t wanted, int64_t first,
                                  int64_t end, struct esp_error *err);
+
+/* What esp_log_set_stop() was given says; INT64_MAX without it. From any thread. */
+int64_t esp_log_left_us(const struct esp_log *log);
 
 /* A clock for waits and rates only: us since some moment, never falls. */
 int64_t esp_log_now_us(void);

@@ -29,10 +29,25 @@ static void test_excuses(void)
     g_assert_cmpint(pulse_silence_us(&pulse, G_MAXINT64), ==, 0);
 }
 
+static void test_first_silent(void)
+{
+    struct pulse pulses[3];
+    for (size_t i = 0; i < 3; i++)
+        pulse_init(&pulses[i], "any");
+    pulse_beat(&pulses[1], 1000);
+    pulse_beat(&pulses[2], 1000);
+    g_assert_null(pulse_first_silent(pulses, 3, 500, 1499));
+    g_assert_true(pulse_first_silent(pulses, 3, 500, 1500) == &pulses[1]);
+    pulse_wait(&pulses[1]);
+    g_assert_true(pulse_first_silent(pulses, 3, 500, 1500) == &pulses[2]);
+    g_assert_null(pulse_first_silent(pulses, 2, 500, 1500));
+}
+
 int main(int argc, char **argv)
 {
     test_start(&argc, &argv);
     g_test_add_func("/pulse/silence counts from the last beat", test_silence);
     g_test_add_func("/pulse/who waits or has left is excused", test_excuses);
+    g_test_add_func("/pulse/the first of several that is silent is found", test_first_silent);
     return g_test_run();
 }

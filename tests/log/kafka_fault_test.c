@@ -263,11 +263,11 @@ static void test_full_queue(struct scene *scene, gconstpointer more)
     test_read_release(&read);
 }
 
-/* Says yes from the fourth question on: the wish comes while somebody waits. */
-static bool fourth_time(void *context)
+/* An end is wanted from the fourth question on, while somebody waits; it leaves a while. */
+static int64_t fourth_time(void *context)
 {
     int *n_asked = context;
-    return ++*n_asked > 3;
+    return ++*n_asked > 3 ? 5 * ESP_SECOND : INT64_MAX;
 }
 
 /* Nobody takes anything, the queue is full, and then an end is wanted: append gives up, and flush
@@ -326,7 +326,7 @@ static void test_stop_while_asking(struct scene *scene, gconstpointer more)
     esp_log_set_stop(scene->log, fourth_time, &n_asked);
     g_assert_cmpint(esp_log_partitions(scene->log, "t", ESP_HOUR, &n, &err), ==, ESP_EBROKER);
     g_assert_nonnull(strstr(err.text, "no answer from a broker"));
-    g_assert_cmpint(n_asked, ==, 4);
+    g_assert_cmpint(n_asked, >, 3);
 }
 
 /* Past librdkafka's own limit of 1 MB, and far below ours: the broker is asked. */
