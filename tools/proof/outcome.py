@@ -128,3 +128,37 @@ def differences(want, got, ignored=()):
             values = ["%.60s" % (side[what],) if what in side else "nothing" for side in (want, got)]
             lines.append("%s: %s undisturbed, %s here" % (what, *values))
     return lines
+
+
+def by_key(broker, topic):
+    """The last value of each key of a topic, as {key: "SIZE HASH"}."""
+    done = subprocess.run([os.path.join(BIN, "topic-dump"), broker, topic], capture_output=True,
+                          text=True, env=environment())
+    if done.returncode != 0:
+        raise SystemExit(done.stderr.strip())
+    values = {}
+    for line in done.stdout.splitlines():
+        partition, offset, key, size, value = line.split(" ")
+        values[key if key != "-" else "record %s/%s" % (partition, offset)] = size + " " + value
+    return values
+
+
+def broker(address, prefix, configuration, summary_path):
+    """What a run over a broker left; a manifest is compared without the time it was made at."""
+    left = {what.replace(prefix, ""): value for what, value in summary(summary_path).items()}
+    for output in ("late", "dead-letter", "examples", "drift"):
+        for key, value in by_key(address, prefix + output).items():
+            left["%s %s" % (output, key)] = value
+    for key, value in by_key(address, prefix + "snapshots").items():
+        if key.count("/") == 3:
+            left["chunk " + key] = value
+    listed = subprocess.run([os.path.join(BIN, "espalier"), "snapshot", "--config", configuration,
+                             "--format", "json", "list"], capture_output=True, text=True,
+                            env=environment(), cwd=os.path.dirname(configuration))
+    if listed.returncode != 0:
+        raise SystemExit("espalier snapshot list: " + listed.stderr.strip())
+    for one in json.loads(listed.stdout):
+        name = "snapshot %s/%s/%s" % (one["run"], one["model"], one["number"])
+        left[name] = "%s %s %s %s" % (one["size"], one["data_checksum"], one["boundary"],
+                                      json.dumps(one["inputs"]).replace(prefix, ""))
+    return left

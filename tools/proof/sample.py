@@ -84,13 +84,24 @@ def files_configuration(path, keep=1000):
         file.write("[snapshot]\nkeep = %d\n[output]\nexamples = on\n[state]\nfolder = state\n" % keep)
 
 
-def kafka_configuration(path, broker, prefix, keep=1000):
+def kafka_configuration(path, broker, inputs, outputs, keep=1000):
+    """inputs, outputs: what stands before the names of the topics."""
     with open(path, "w") as file:
         file.write("[kafka]\nbootstrap.servers = %s\n" % broker + CONFIGURATION)
         for topic in INPUTS:
             file.write("[%s]\ntopic = %s%s\nschema = %s/schemas/%s.avsc\n" %
-                       (topic, prefix, topic, SOURCE, topic[:-1]))
-        file.write("[snapshot]\ntopic = %ssnapshots\nkeep = %d\n" % (prefix, keep))
-        with_prefix = "[output]\nexamples = on\nlate_topic = {0}late\ndead_letter_topic = " \
-            "{0}dead-letter\nexamples_topic = {0}examples\n[drift]\ntopic = {0}drift\n"
-        file.write(with_prefix.format(prefix) + "[state]\nfolder = state\n")
+                       (topic, inputs, topic, SOURCE, topic[:-1]))
+        text = """[output]
+examples = on
+late_topic = {0}late
+dead_letter_topic = {0}dead-letter
+examples_topic = {0}examples
+[drift]
+topic = {0}drift
+[snapshot]
+topic = {0}snapshots
+keep = {1}
+[state]
+folder = state
+"""
+        file.write(text.format(outputs, keep))
