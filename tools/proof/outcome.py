@@ -8,10 +8,11 @@ import os
 import re
 import subprocess
 
-from sample import BIN, environment
+import sample
+from sample import environment
 
 # How a run came about; everything else in the summary must be the same.
-HISTORY = re.compile(r"^(checkpoints|recovery|resumed|resumes|recoveries)(\.|$)")
+HISTORY = re.compile(r"^checkpoints(\.|$)")
 
 
 def flat(value, path=""):
@@ -80,7 +81,7 @@ def drift_lines(root):
     """Each drift record by its key; a key that stands there twice is an error."""
     if not os.path.isdir(os.path.join(root, "espalier.drift")):
         return {}
-    done = subprocess.run([os.path.join(BIN, "drift-dump"), root], capture_output=True, text=True,
+    done = subprocess.run([os.path.join(sample.BIN, "drift-dump"), root], capture_output=True, text=True,
                           env=environment())
     if done.returncode != 0:
         return {"drift records": "cannot be read: " + done.stderr.strip()}
@@ -132,7 +133,7 @@ def differences(want, got, ignored=()):
 
 def by_key(broker, topic):
     """The last value of each key of a topic, as {key: "SIZE HASH"}."""
-    done = subprocess.run([os.path.join(BIN, "topic-dump"), broker, topic], capture_output=True,
+    done = subprocess.run([os.path.join(sample.BIN, "topic-dump"), broker, topic], capture_output=True,
                           text=True, env=environment())
     if done.returncode != 0:
         raise SystemExit(done.stderr.strip())
@@ -152,7 +153,7 @@ def broker(address, prefix, configuration, summary_path):
     for key, value in by_key(address, prefix + "snapshots").items():
         if key.count("/") == 3:
             left["chunk " + key] = value
-    listed = subprocess.run([os.path.join(BIN, "espalier"), "snapshot", "--config", configuration,
+    listed = subprocess.run([os.path.join(sample.BIN, "espalier"), "snapshot", "--config", configuration,
                              "--format", "json", "list"], capture_output=True, text=True,
                             env=environment(), cwd=os.path.dirname(configuration))
     if listed.returncode != 0:
@@ -162,3 +163,16 @@ def broker(address, prefix, configuration, summary_path):
         left[name] = "%s %s %s %s" % (one["size"], one["data_checksum"], one["boundary"],
                                       json.dumps(one["inputs"]).replace(prefix, ""))
     return left
+
+
+def in_short(lines, most=3):
+    """The first lines of each kind of thing, and how many more there are."""
+    kinds = {}
+    for line in lines:
+        kinds.setdefault(line.split(" ", 1)[0], []).append(line)
+    short = []
+    for same in kinds.values():
+        short += same[:most]
+        if len(same) > most:
+            short.append("... and %d more of these" % (len(same) - most))
+    return short

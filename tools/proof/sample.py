@@ -2,6 +2,7 @@
 configuration in which as much of the program as possible has a state of its own."""
 
 import os
+import shutil
 import subprocess
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -22,6 +23,7 @@ click_window = 30m
 install_window = 4h
 [input]
 max_dead_share = 1
+at_end = close
 [sample]
 holdout = 0.15
 negatives = 0.6
@@ -56,6 +58,15 @@ threads = 1
 """
 
 
+def keep_programs(folder):
+    """From now on a copy of the programs is run, so that a build meanwhile disturbs nothing."""
+    global BIN
+    os.makedirs(folder)
+    for name in ("espalier", "espalier-sim", "drift-dump", "topic-dump", "espalier-fault.so"):
+        shutil.copy(os.path.join(BIN, name), folder)
+    BIN = folder
+
+
 def environment(**more):
     """As the program is run here: OpenBLAS takes the CPU's own kernels."""
     env = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "LD_PRELOAD")}
@@ -81,7 +92,7 @@ def link_inputs(data, root):
 def files_configuration(path, keep=1000):
     with open(path, "w") as file:
         file.write("[files]\nroot = root\n" + CONFIGURATION)
-        file.write("[snapshot]\nkeep = %d\n[output]\nexamples = on\n[state]\nfolder = state\n" % keep)
+        file.write("[snapshot]\nkeep = %d\n[output]\nexamples = on\n[state]\nfolder = state\ncheckpoints = on\n" % keep)
 
 
 def kafka_configuration(path, broker, inputs, outputs, keep=1000):
@@ -103,5 +114,6 @@ topic = {0}snapshots
 keep = {1}
 [state]
 folder = state
+checkpoints = on
 """
         file.write(text.format(outputs, keep))
