@@ -262,7 +262,7 @@ int cmd_score(int argc, char **argv)
     stop_install();
     struct score *score = calloc(1, sizeof *score);
     if (score == NULL)
-        return EX_TEMPFAIL;
+        return exit_with(&(struct esp_error){ESP_ENOMEM, "out of memory for a scoring run"});
     score->arguments = &arguments;
     struct esp_error err = {0};
     int code = build(score, &err) == ESP_OK ? score_run(score) : exit_with(&err);

@@ -110,7 +110,7 @@ int cmd_train(int argc, char **argv)
     stop_install();
     struct train *train = calloc(1, sizeof *train);
     if (train == NULL)
-        return EX_TEMPFAIL;
+        return exit_with(&(struct esp_error){ESP_ENOMEM, "out of memory for a training run"});
     train->arguments = &arguments;
     struct esp_error err = {0};
     int code = train_build(train, &err) == ESP_OK ? train_run(train) : exit_with(&err);

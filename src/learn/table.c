@@ -62,12 +62,14 @@ static enum esp_status map_rows(struct esp_table *table, struct esp_error *err)
     void *rows = mmap(NULL, row_bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (rows == MAP_FAILED)
-        return esp_fail(err, ESP_ENOMEM, "%zu bytes of embedding rows", row_bytes);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu bytes of embedding rows",
+                        row_bytes);
     table->rows = rows;
     void *meta = mmap(NULL, meta_bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (meta == MAP_FAILED)
-        return esp_fail(err, ESP_ENOMEM, "%zu bytes for embedding rows", meta_bytes);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu bytes for embedding rows",
+                        meta_bytes);
     table->meta = meta;
     /* Only advice: a random visit then misses the TLB far less often. */
     madvise(rows, row_bytes, MADV_HUGEPAGE);
@@ -97,7 +99,8 @@ static enum esp_status new_index(size_t capacity, uint64_t **out_keys, uint32_t 
     if (!keys || !row_of) {
         free(keys);
         free(row_of);
-        return esp_fail(err, ESP_ENOMEM, "an embedding index of %zu slots", capacity);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for an embedding index of %zu slots",
+                        capacity);
     }
     *out_keys = keys;
     *out_row_of = row_of;
@@ -228,7 +231,7 @@ enum esp_status esp_table_init(struct esp_table *table, const struct esp_table_c
     table->defaults = calloc(config->n_features, sizeof(*table->defaults));
     table->default_keys = calloc(config->n_features, sizeof(*table->default_keys));
     if (!table->defaults || !table->default_keys)
-        return esp_fail(err, ESP_ENOMEM, "default rows");
+        return esp_fail(err, ESP_ENOMEM, "out of memory for default rows");
     memcpy(table->default_keys, config->default_keys,
            config->n_features * sizeof(*table->default_keys));
     return add_defaults(table, config->default_keys, err);

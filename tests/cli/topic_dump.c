@@ -28,8 +28,7 @@ static void print_record(size_t partition, const struct esp_record *record)
     if (record->value.data == NULL)
         printf(" - -\n");
     else
-        printf(" %zu %016" PRIx64 "\n", record->value.size,
-               esp_hash(record->value));
+        printf(" %zu %016" PRIx64 "\n", record->value.size, esp_hash(record->value));
 }
 
 static enum esp_status dump_partition(struct esp_log *log, const char *topic, size_t partition,
@@ -38,8 +37,8 @@ static enum esp_status dump_partition(struct esp_log *log, const char *topic, si
     struct esp_log_reader *reader = NULL;
     struct esp_record records[READ_BATCH];
     enum esp_log_position position = ESP_LOG_MORE;
-    enum esp_status status = esp_log_reader_new(log, topic, partition, ESP_OFFSET_EARLIEST, false,
-                                                NULL, &reader, err);
+    enum esp_status status =
+        esp_log_reader_new(log, topic, partition, ESP_OFFSET_EARLIEST, false, NULL, &reader, err);
     while (status == ESP_OK && position != ESP_LOG_ENDED) {
         size_t n = 0;
         status = esp_log_read(reader, records, READ_BATCH, patience_us, &n, &position, err);

@@ -3,13 +3,11 @@
  * last thing that the process does. What the program's own code calls is counted, not what the
  * libraries call among themselves: librdkafka ends the process where it gets no memory.
  *
- *   ESPALIER_FAULT=CLASS:N:KIND    the Nth call of the class (from 1) fails; N+: so do all later ones
- *   ESPALIER_FAULT=room:N:KIND     there is room for N bytes more in regular files: the write that
- *                                  needs more is cut short, and all later ones fail
- *   ESPALIER_FAULT_COUNT=FILE      the process that was started writes "CLASS CALLS" lines there
- *                                  when it exits
- *   ESPALIER_FAULT_FIRED=FILE      gets a line when the call has come: CLASS N and where from, as
- *                                  offsets into the program for addr2line
+ *   ESPALIER_FAULT=CLASS:N:KIND    the Nth call of the class (from 1) fails; N+: so do all later
+ * ones ESPALIER_FAULT=room:N:KIND     there is room for N bytes more in regular files: the write
+ * that needs more is cut short, and all later ones fail ESPALIER_FAULT_COUNT=FILE      the process
+ * that was started writes "CLASS CALLS" lines there when it exits ESPALIER_FAULT_FIRED=FILE gets a
+ * line when the call has come: CLASS N and where from, as offsets into the program for addr2line
  *
  * CLASS is one of the names below. KIND is an errno (ENOMEM, ENOSPC, EIO, EACCES, EMFILE, EAGAIN,
  * EROFS); or
@@ -108,12 +106,12 @@ static void *look_up(const char *name)
 }
 
 /* Declares a pointer `real` to the function that stands behind this one. */
-#define REAL(type, name, ...)                                      \
-    static _Atomic(void *) symbol_;                                \
-    if (atomic_load(&symbol_) == NULL)                             \
-        atomic_store(&symbol_, look_up(name));                     \
-    void *loaded_ = atomic_load(&symbol_);                         \
-    type (*real)(__VA_ARGS__);                                     \
+#define REAL(type, name, ...)                  \
+    static _Atomic(void *) symbol_;            \
+    if (atomic_load(&symbol_) == NULL)         \
+        atomic_store(&symbol_, look_up(name)); \
+    void *loaded_ = atomic_load(&symbol_);     \
+    type (*real)(__VA_ARGS__);                 \
     memcpy(&real, &loaded_, sizeof real)
 
 static void *early_memory(size_t size)
@@ -250,8 +248,8 @@ __attribute__((constructor)) static void start(void)
 {
     void *frames[4];
     backtrace(frames, 4); /* loads what it needs, which allocates */
-    void *memory = mmap(NULL, sizeof *counters, PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *memory =
+        mmap(NULL, sizeof *counters, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     const char *fault = getenv("ESPALIER_FAULT");
     if (memory == MAP_FAILED || (fault != NULL && fault[0] != '\0' && !read_fault(fault))) {
         static const char text[] = "fault.c: ESPALIER_FAULT is CLASS:N:KIND\n";
@@ -576,10 +574,10 @@ EXPORT int fclose(FILE *stream)
     return real(stream);
 }
 
-#define SIMPLE(type, class, failed, name, parameters, ...) \
-    EXPORT type name parameters                            \
-    {                                                      \
-        REAL(type, #name, PARAMETERS_##name);              \
+#define SIMPLE(type, class, failed, name, parameters, ...)                   \
+    EXPORT type name parameters                                              \
+    {                                                                        \
+        REAL(type, #name, PARAMETERS_##name);                                \
         return judge(class, CALLER) == GO_ON ? real(__VA_ARGS__) : (failed); \
     }
 #define PARAMETERS_fsync     int
