@@ -325,36 +325,20 @@ uint64_t esp_table_bytes(const struct esp_table *table)
            esp_admission_bytes(&table->admission);
 }
 
-struct key_and_row {
-    uint64_t key;
-    uint32_t row;
-};
-
-static int by_key(const void *a, const void *b)
-{
-    uint64_t x = ((const struct key_and_row *)a)->key, y = ((const struct key_and_row *)b)->key;
-    return (x > y) - (x < y);
-}
-
+/* A sum does not care where in the index a row stands, and needs no memory to sort them. */
 uint64_t esp_table_hash(const struct esp_table *table)
 {
-    struct key_and_row *order = calloc(table->n_used + 1, sizeof(*order));
-    if (!order)
-        return 0;
-    size_t n = 0;
-    for (size_t i = 0; i < table->capacity; i++)
-        if (table->keys[i] != 0)
-            order[n++] = (struct key_and_row){table->keys[i], table->row_of[i]};
-    qsort(order, n, sizeof(*order), by_key);
-    uint64_t hash = esp_mix64(n);
-    for (size_t i = 0; i < n; i++) {
-        const struct esp_row_meta *meta = &table->meta[order[i].row];
-        uint64_t parts[5] = {hash, order[i].key, (uint64_t)meta->trained_us, meta->steps,
-                             esp_hash(esp_bytes(table->rows + order[i].row * table->stride,
+    uint64_t hash = esp_mix64(table->n_used);
+    for (size_t i = 0; i < table->capacity; i++) {
+        if (table->keys[i] == 0)
+            continue;
+        size_t row = table->row_of[i];
+        const struct esp_row_meta *meta = &table->meta[row];
+        uint64_t parts[4] = {table->keys[i], (uint64_t)meta->trained_us, meta->steps,
+                             esp_hash(esp_bytes(table->rows + row * table->stride,
                                                 table->stride * sizeof(float)))};
-        hash = esp_hash(esp_bytes(parts, sizeof(parts)));
+        hash += esp_hash(esp_bytes(parts, sizeof(parts)));
     }
-    free(order);
     return hash;
 }
 

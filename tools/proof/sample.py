@@ -47,6 +47,7 @@ layers = 16
 head_layers = 8
 width = 4
 batch = 100
+table_memory = 2MiB
 dense_optimizer = adam
 dense_rate = 0.001
 [drift]
