@@ -279,7 +279,7 @@ int cmd_score(int argc, char **argv)
         return EX_USAGE;
     struct score *score = calloc(1, sizeof *score);
     if (score == NULL)
-        return EX_TEMPFAIL;
+        return exit_with(&(struct esp_error){ESP_ENOMEM, "out of memory for a scoring run"});
     score->arguments = &arguments;
     struct esp_error err = {0};
     struct supervise supervise;

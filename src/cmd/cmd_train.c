@@ -134,7 +134,7 @@ int cmd_train(int argc, char **argv)
         return EX_USAGE;
     struct train *train = calloc(1, sizeof *train);
     if (train == NULL)
-        return EX_TEMPFAIL;
+        return exit_with(&(struct esp_error){ESP_ENOMEM, "out of memory for a training run"});
     train->arguments = &arguments;
     struct esp_error err = {0};
     struct supervise supervise;

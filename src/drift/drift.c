@@ -70,14 +70,14 @@ enum esp_status esp_drift_new(const struct esp_drift_config *config, struct esp_
         return status;
     struct esp_drift *drift = calloc(1, sizeof *drift);
     if (drift == NULL)
-        return esp_fail(err, ESP_ENOMEM, "drift");
+        return esp_fail(err, ESP_ENOMEM, "out of memory for measuring drift");
     drift->config = *config;
     drift->pool = pool;
     drift->first_window = INT64_MIN;
     drift->scorers = calloc(esp_pool_size(pool) * config->n_models + 1, sizeof(void *));
     if (drift->scorers == NULL) {
         free(drift);
-        return esp_fail(err, ESP_ENOMEM, "drift");
+        return esp_fail(err, ESP_ENOMEM, "out of memory for measuring drift");
     }
     *out = drift;
     return ESP_OK;
@@ -168,7 +168,7 @@ static enum esp_status open_bench(struct bench *bench, size_t most, struct esp_e
     bench->logits = calloc(most * PENDING * ESP_N_TASKS, sizeof *bench->logits);
     bool ok = bench->snapshots != NULL && bench->groups != NULL && bench->group_of != NULL &&
               bench->logits != NULL;
-    return ok ? ESP_OK : esp_fail(err, ESP_ENOMEM, "a window of %zu slots", most);
+    return ok ? ESP_OK : esp_fail(err, ESP_ENOMEM, "out of memory for a window of %zu slots", most);
 }
 
 static enum esp_status open_window(struct esp_drift *drift, int64_t window, struct esp_error *err)
@@ -180,7 +180,7 @@ static enum esp_status open_window(struct esp_drift *drift, int64_t window, stru
     drift->windows = windows;
     struct esp_slot *slots = calloc(most, sizeof *slots);
     if (status == ESP_OK && slots == NULL)
-        status = esp_fail(err, ESP_ENOMEM, "a window of %zu slots", most);
+        status = esp_fail(err, ESP_ENOMEM, "out of memory for a window of %zu slots", most);
     if (status == ESP_OK)
         status = open_bench(&drift->bench, most, err);
     if (status == ESP_OK)
@@ -230,7 +230,7 @@ static enum esp_status score_pending(struct esp_drift *drift, struct esp_error *
     free(drift->slot_status);
     drift->slot_status = calloc(bench->n_slots + 1, sizeof *drift->slot_status);
     if (drift->slot_status == NULL)
-        return esp_fail(err, ESP_ENOMEM, "scores of %zu slots", bench->n_slots);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for scores of %zu slots", bench->n_slots);
     esp_pool_run(drift->pool, bench->n_slots, score_slot, drift);
     for (size_t s = 0; s < bench->n_slots; s++) {
         if (drift->slot_status[s] != ESP_OK)
@@ -476,9 +476,9 @@ static enum esp_status reopen_bench(struct esp_drift *drift, const struct esp_ho
 {
     size_t most = drift->config.n_models * drift->config.ladder.n_ages;
     struct esp_slot *scratch = calloc(most, sizeof *scratch);
-    enum esp_status status = scratch == NULL
-                                 ? esp_fail(err, ESP_ENOMEM, "a window of %zu slots", most)
-                                 : open_bench(&drift->bench, most, err);
+    enum esp_status status =
+        scratch == NULL ? esp_fail(err, ESP_ENOMEM, "out of memory for a window of %zu slots", most)
+                        : open_bench(&drift->bench, most, err);
     for (size_t s = 0; status == ESP_OK && s < holdout->n_slots; s++)
         status = reopen_slot(drift, holdout, &holdout->slots[s], scratch, err);
     drift->bench.first = holdout->n;

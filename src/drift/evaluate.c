@@ -75,7 +75,8 @@ static enum esp_status make_set(struct task_set *set, struct esp_error *err)
              set->scored_logits != NULL && set->scored_of_model != NULL;
     }
     if (!ok)
-        return esp_fail(err, ESP_ENOMEM, "the evaluation of %zu holdout examples", holdout->n);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for the evaluation of %zu holdout examples",
+                        holdout->n);
     fill(set);
     enum esp_status status = esp_units_init(&set->units, holdout->units, holdout->n, err);
     return status == ESP_OK ? esp_units_draw(&set->units, set->pool, err) : status;

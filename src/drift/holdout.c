@@ -15,14 +15,14 @@ enum esp_status esp_holdout_init(struct esp_holdout *holdout, const struct esp_d
         (struct esp_holdout){.window = window, .scoring = true, .n_slots = n_slots, .threshold = 1};
     holdout->slots = calloc(n_slots + 1, sizeof *slots);
     if (holdout->slots == NULL)
-        return esp_fail(err, ESP_ENOMEM, "a window's slots");
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a window's slots");
     memcpy(holdout->slots, slots, n_slots * sizeof *slots);
     for (size_t task = 0; task < ESP_N_TASKS; task++) {
         if (!config->has_production[task])
             continue;
         holdout->production[task] = calloc(1, sizeof(float));
         if (holdout->production[task] == NULL)
-            return esp_fail(err, ESP_ENOMEM, "a window's scores");
+            return esp_fail(err, ESP_ENOMEM, "out of memory for a window's scores");
     }
     return ESP_OK;
 }
@@ -85,7 +85,7 @@ enum esp_status esp_holdout_reserve(struct esp_holdout *holdout, size_t n_wanted
         ok = holdout->production[task] == NULL ||
              regrow(&holdout->production[task], n, sizeof(float));
     if (!ok)
-        return esp_fail(err, ESP_ENOMEM, "%zu holdout examples of a window", n);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu holdout examples of a window", n);
     holdout->capacity = n;
     return ESP_OK;
 }
@@ -187,7 +187,8 @@ static enum esp_status transpose(struct esp_holdout *holdout, enum esp_task task
     bool clicked_only = task == ESP_TASK_INSTALL_GIVEN_CLICK;
     float *logits = calloc(holdout->n_slots * n_examples + 1, sizeof *logits);
     if (logits == NULL)
-        return esp_fail(err, ESP_ENOMEM, "logits of %zu holdout examples", n_examples);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for logits of %zu holdout examples",
+                        n_examples);
     size_t next = 0;
     for (size_t i = 0; i < holdout->n; i++) {
         if (clicked_only && !holdout->y[i])

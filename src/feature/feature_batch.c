@@ -33,8 +33,8 @@ static enum esp_status grow_rows(struct esp_feature_batch *batch, size_t n_wante
     while (n_rows < n_wanted)
         n_rows = n_rows > SIZE_MAX / 2 ? n_wanted : n_rows * 2;
     if (__builtin_mul_overflow(n_rows, batch->n_features, &n) || n > UINT32_MAX)
-        return esp_fail(err, ESP_ENOMEM, "%zu rows of %zu features in one batch", n_rows,
-                        batch->n_features);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu rows of %zu features in one batch",
+                        n_rows, batch->n_features);
     uint32_t *begin = reallocarray(batch->begin, n + 1, sizeof *begin);
     if (begin == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for %zu rows of features", n_rows);

@@ -19,7 +19,8 @@ enum esp_status esp_admission_init(struct esp_admission *admission, uint32_t adm
         n_buckets *= 2;
     admission->sightings = aligned_alloc(BUCKET_BYTES, n_buckets * BUCKET_BYTES);
     if (!admission->sightings)
-        return esp_fail(err, ESP_ENOMEM, "%zu bytes of admission counts", n_buckets * BUCKET_BYTES);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu bytes of admission counts",
+                        n_buckets * BUCKET_BYTES);
     memset(admission->sightings, 0, n_buckets * BUCKET_BYTES);
     admission->n_buckets = n_buckets;
     return ESP_OK;

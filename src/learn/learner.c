@@ -44,7 +44,7 @@ static enum esp_status copy_names(struct esp_learner *learner,
         failed = !learner->feature_names[f];
         learner->n_features = f + 1;
     }
-    return failed ? esp_fail(err, ESP_ENOMEM, "names of a model") : ESP_OK;
+    return failed ? esp_fail(err, ESP_ENOMEM, "out of memory for names of a model") : ESP_OK;
 }
 
 static enum esp_status choose_setup(struct esp_learner *learner,
@@ -67,7 +67,7 @@ enum esp_status esp_learner_new(const struct esp_learner_config *config, struct 
 {
     struct esp_learner *learner = calloc(1, sizeof(*learner));
     if (!learner)
-        return esp_fail(err, ESP_ENOMEM, "a learner");
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a learner");
     size_t B = config->model.batch;
     enum esp_status status = copy_names(learner, config, err);
     if (status == ESP_OK)
@@ -90,7 +90,7 @@ enum esp_status esp_learner_new(const struct esp_learner_config *config, struct 
     if (status == ESP_OK) {
         learner->logits = calloc(B * ESP_N_HEADS, sizeof(*learner->logits));
         if (!learner->logits)
-            status = esp_fail(err, ESP_ENOMEM, "logits of a batch of %zu", B);
+            status = esp_fail(err, ESP_ENOMEM, "out of memory for logits of a batch of %zu", B);
     }
     if (status == ESP_OK) {
         *out = learner;

@@ -12,7 +12,7 @@ enum esp_status esp_rows_init(struct esp_rows *rows, size_t n_features, size_t c
     esp_feature_batch_init(&rows->features, n_features);
     rows->infos = calloc(capacity, sizeof(*rows->infos));
     if (!rows->infos)
-        return esp_fail(err, ESP_ENOMEM, "a batch of %zu examples", capacity);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a batch of %zu examples", capacity);
     return ESP_OK;
 }
 

@@ -62,12 +62,14 @@ static enum esp_status map_rows(struct esp_table *table, struct esp_error *err)
     void *rows = mmap(NULL, row_bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (rows == MAP_FAILED)
-        return esp_fail(err, ESP_ENOMEM, "%zu bytes of embedding rows", row_bytes);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu bytes of embedding rows",
+                        row_bytes);
     table->rows = rows;
     void *meta = mmap(NULL, meta_bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (meta == MAP_FAILED)
-        return esp_fail(err, ESP_ENOMEM, "%zu bytes for embedding rows", meta_bytes);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu bytes for embedding rows",
+                        meta_bytes);
     table->meta = meta;
     /* Only advice: a random visit then misses the TLB far less often. */
     madvise(rows, row_bytes, MADV_HUGEPAGE);
@@ -97,7 +99,8 @@ static enum esp_status new_index(size_t capacity, uint64_t **out_keys, uint32_t 
     if (!keys || !row_of) {
         free(keys);
         free(row_of);
-        return esp_fail(err, ESP_ENOMEM, "an embedding index of %zu slots", capacity);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for an embedding index of %zu slots",
+                        capacity);
     }
     *out_keys = keys;
     *out_row_of = row_of;
@@ -228,7 +231,7 @@ enum esp_status esp_table_init(struct esp_table *table, const struct esp_table_c
     table->defaults = calloc(config->n_features, sizeof(*table->defaults));
     table->default_keys = calloc(config->n_features, sizeof(*table->default_keys));
     if (!table->defaults || !table->default_keys)
-        return esp_fail(err, ESP_ENOMEM, "default rows");
+        return esp_fail(err, ESP_ENOMEM, "out of memory for default rows");
     memcpy(table->default_keys, config->default_keys,
            config->n_features * sizeof(*table->default_keys));
     return add_defaults(table, config->default_keys, err);
@@ -322,36 +325,20 @@ uint64_t esp_table_bytes(const struct esp_table *table)
            esp_admission_bytes(&table->admission);
 }
 
-struct key_and_row {
-    uint64_t key;
-    uint32_t row;
-};
-
-static int by_key(const void *a, const void *b)
-{
-    uint64_t x = ((const struct key_and_row *)a)->key, y = ((const struct key_and_row *)b)->key;
-    return (x > y) - (x < y);
-}
-
+/* A sum does not care where in the index a row stands, and needs no memory to sort them. */
 uint64_t esp_table_hash(const struct esp_table *table)
 {
-    struct key_and_row *order = calloc(table->n_used + 1, sizeof(*order));
-    if (!order)
-        return 0;
-    size_t n = 0;
-    for (size_t i = 0; i < table->capacity; i++)
-        if (table->keys[i] != 0)
-            order[n++] = (struct key_and_row){table->keys[i], table->row_of[i]};
-    qsort(order, n, sizeof(*order), by_key);
-    uint64_t hash = esp_mix64(n);
-    for (size_t i = 0; i < n; i++) {
-        const struct esp_row_meta *meta = &table->meta[order[i].row];
-        uint64_t parts[5] = {hash, order[i].key, (uint64_t)meta->trained_us, meta->steps,
-                             esp_hash(esp_bytes(table->rows + order[i].row * table->stride,
+    uint64_t hash = esp_mix64(table->n_used);
+    for (size_t i = 0; i < table->capacity; i++) {
+        if (table->keys[i] == 0)
+            continue;
+        size_t row = table->row_of[i];
+        const struct esp_row_meta *meta = &table->meta[row];
+        uint64_t parts[4] = {table->keys[i], (uint64_t)meta->trained_us, meta->steps,
+                             esp_hash(esp_bytes(table->rows + row * table->stride,
                                                 table->stride * sizeof(float)))};
-        hash = esp_hash(esp_bytes(parts, sizeof(parts)));
+        hash += esp_hash(esp_bytes(parts, sizeof(parts)));
     }
-    free(order);
     return hash;
 }
 

@@ -99,7 +99,8 @@ size_t esp_table_n_rows(const struct esp_table *table);
 /* Memory in use: index, rows, meta, admission counts. */
 uint64_t esp_table_bytes(const struct esp_table *table);
 
-/* XXH3 over (key, row, last training, steps) in order of keys. 0: out of memory. */
+/* The sum, over the rows, of the XXH3 of (key, row, last training, steps): equal for equal content,
+ * wherever in the index a row stands. */
 uint64_t esp_table_hash(const struct esp_table *table);
 
 /* Writes or reads the table as it stands, between two batches; reading, into one that was made with

@@ -135,7 +135,8 @@ static enum esp_status check_filled(struct esp_table *table, struct esp_error *e
 {
     uint64_t *taken = calloc(table->n_begun / WORD_BITS + 1, sizeof(*taken));
     if (!taken)
-        return esp_fail(err, ESP_ENOMEM, "a bit for each of %zu embedding rows", table->n_begun);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a bit for each of %zu embedding rows",
+                        table->n_begun);
     const char *fault = find_fault(table, taken);
     free(taken);
     return fault ? esp_fail(err, ESP_EDATA, "%s is not possible", fault) : ESP_OK;

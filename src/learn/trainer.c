@@ -31,7 +31,8 @@ static enum esp_status make_workspaces(struct esp_trainer *trainer, struct esp_e
     trainer->workspaces = calloc(n_workers, sizeof(*trainer->workspaces));
     trainer->clipped_by_worker = calloc(n_workers, sizeof(*trainer->clipped_by_worker));
     if (!trainer->memory || !trainer->workspaces || !trainer->clipped_by_worker)
-        return esp_fail(err, ESP_ENOMEM, "activations of %zu slices of %zu rows", n_workers, S);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for activations of %zu slices of %zu rows",
+                        n_workers, S);
     float *memory = trainer->memory;
     for (size_t w = 0; w < n_workers; w++)
         for (size_t t = 0; t < network->n_towers; t++) {
@@ -58,7 +59,8 @@ static enum esp_status make_dense(struct esp_trainer *trainer, struct esp_error 
         failed |= !trainer->dense.slots[i];
     }
     if (failed)
-        return esp_fail(err, ESP_ENOMEM, "%zu weights and the gradients of %zu slices", n,
+        return esp_fail(err, ESP_ENOMEM,
+                        "out of memory for %zu weights and the gradients of %zu slices", n,
                         trainer->n_slices);
     trainer->dense.stepped_us = INT64_MIN;
     esp_network_draw(&trainer->network, trainer->config.seed, trainer->params);
@@ -81,7 +83,8 @@ static enum esp_status make_tower_rows(struct esp_trainer *trainer, size_t t,
             tower->terms |= esp_terms_of_head(h);
     tower->dx = new_floats(trainer->n_slices * config->slice, esp_stride(network->n_input));
     if (!tower->dx)
-        return esp_fail(err, ESP_ENOMEM, "gradients of a batch of %zu", config->batch);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for gradients of a batch of %zu",
+                        config->batch);
     struct esp_table_config table = {
         .width = config->width,
         .n_slots = esp_optimizer_row_slots(&config->sparse, config->width),
@@ -111,7 +114,7 @@ static enum esp_status make_tables(struct esp_trainer *trainer, const char *cons
     const struct esp_network *network = &trainer->network;
     uint64_t *keys = calloc(network->n_features, sizeof(*keys));
     if (!keys)
-        return esp_fail(err, ESP_ENOMEM, "default rows");
+        return esp_fail(err, ESP_ENOMEM, "out of memory for default rows");
     for (size_t f = 0; f < network->n_features; f++)
         keys[f] = esp_feature_default_key(feature_names[f]);
     enum esp_status status = ESP_OK;

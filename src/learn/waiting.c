@@ -25,7 +25,7 @@ static enum esp_status grow(struct esp_waiting *waiting, struct esp_error *err)
     size_t capacity = waiting->capacity == 0 ? 64 : waiting->capacity * 2;
     struct esp_waiting_score *slots = calloc(capacity, sizeof(*slots));
     if (!slots)
-        return esp_fail(err, ESP_ENOMEM, "%zu waiting predictions", capacity / 2);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu waiting predictions", capacity / 2);
     for (size_t i = 0; i < waiting->capacity; i++)
         if (waiting->slots[i].used)
             slots[find(slots, capacity, waiting->slots[i].ticket)] = waiting->slots[i];

@@ -22,7 +22,7 @@ enum esp_status esp_scorer_new(const struct esp_network *network, struct esp_sco
 {
     struct esp_scorer *scorer = calloc(1, sizeof *scorer);
     if (scorer == NULL)
-        return esp_fail(err, ESP_ENOMEM, "a scorer");
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a scorer");
     scorer->network = *network;
     size_t n = 0;
     for (size_t t = 0; t < network->n_towers; t++)
@@ -30,7 +30,8 @@ enum esp_status esp_scorer_new(const struct esp_network *network, struct esp_sco
     scorer->memory = aligned_alloc(64, (n * sizeof(float) + 63) / 64 * 64);
     if (scorer->memory == NULL) {
         esp_scorer_free(scorer);
-        return esp_fail(err, ESP_ENOMEM, "%zu bytes of activations", n * sizeof(float));
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu bytes of activations",
+                        n * sizeof(float));
     }
     float *memory = scorer->memory;
     for (size_t t = 0; t < network->n_towers; t++)

@@ -170,7 +170,7 @@ static enum esp_status read_fields(struct esp_manifest *out, struct esp_error *e
         return bad("fields", err);
     const char **list = calloc(n, sizeof *list);
     if (list == NULL)
-        return esp_fail(err, ESP_ENOMEM, "a manifest's fields");
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a manifest's fields");
     out->fields = list;
     out->n_fields = n;
     for (size_t i = 0; i < n; i++)
@@ -187,7 +187,7 @@ static enum esp_status read_features(struct esp_manifest *out, struct esp_error 
         return bad("features", err);
     struct esp_feature_config *list = calloc(n, sizeof *list);
     if (list == NULL)
-        return esp_fail(err, ESP_ENOMEM, "a manifest's features");
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a manifest's features");
     out->features = list;
     out->n_features = n;
     for (size_t i = 0; i < n; i++)
@@ -204,7 +204,7 @@ static enum esp_status read_schemas(struct esp_manifest *out, struct esp_error *
         return bad("schemas", err);
     uint64_t *list = calloc(n + 1, sizeof *list);
     if (list == NULL)
-        return esp_fail(err, ESP_ENOMEM, "a manifest's schemas");
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a manifest's schemas");
     out->schemas = list;
     out->n_schemas = n;
     for (size_t i = 0; i < n; i++)

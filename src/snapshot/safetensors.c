@@ -141,7 +141,7 @@ enum esp_status esp_file_write_head(const struct esp_file_layout *layout, const 
 {
     char *header = header_text(layout, key, text);
     if (header == NULL)
-        return esp_fail(err, ESP_ENOMEM, "a snapshot's header");
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a snapshot's header");
     size_t n = strlen(header), over = (HEAD_SIZE + n) % ESP_FILE_ALIGNMENT;
     size_t n_blanks = over == 0 ? 0 : ESP_FILE_ALIGNMENT - over;
     static const char blanks[ESP_FILE_ALIGNMENT + 1] =
@@ -253,7 +253,7 @@ static enum esp_status read_entries(const json_t *header, const char *key,
         if (strcmp(name, "__metadata__") == 0) {
             const char *text = json_string_value(json_object_get(entry, key));
             if (text != NULL && (out->text = strdup(text)) == NULL)
-                return esp_fail(err, ESP_ENOMEM, "a snapshot's metadata");
+                return esp_fail(err, ESP_ENOMEM, "out of memory for a snapshot's metadata");
             continue;
         }
         enum esp_status status = read_tensor(name, entry, &out->layout, err);

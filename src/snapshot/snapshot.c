@@ -135,7 +135,7 @@ static enum esp_status load_dense(struct esp_snapshot *snapshot, struct esp_erro
     snapshot->params = new_floats(network->n_params);
     snapshot->packed = new_floats(network->n_packed);
     if (snapshot->params == NULL || snapshot->packed == NULL)
-        return esp_fail(err, ESP_ENOMEM, "%zu dense weights", network->n_params);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu dense weights", network->n_params);
     for (size_t i = 0; i < network->n_tensors; i++) {
         struct esp_bytes bytes = esp_snapshot_tensor(snapshot, found[i]);
         memcpy(snapshot->params + network->tensors[i].offset, bytes.data, bytes.size);
@@ -169,7 +169,7 @@ static enum esp_status find_defaults(struct esp_snapshot *snapshot, size_t t, st
     size_t F = snapshot->manifest.n_features;
     uint32_t *defaults = snapshot->defaults[t] = calloc(F, sizeof *defaults);
     if (defaults == NULL)
-        return esp_fail(err, ESP_ENOMEM, "default rows");
+        return esp_fail(err, ESP_ENOMEM, "out of memory for default rows");
     for (size_t f = 0; f < F; f++) {
         const char *name = snapshot->manifest.features[f].name;
         defaults[f] = esp_table_find(view, esp_feature_default_key(name));
@@ -188,7 +188,7 @@ static enum esp_status widen_rows(struct esp_snapshot *snapshot, size_t t, struc
     size_t n = bytes.size / sizeof(uint16_t);
     float *rows = snapshot->rows[t] = new_floats(n);
     if (rows == NULL)
-        return esp_fail(err, ESP_ENOMEM, "%zu embedding weights", n);
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu embedding weights", n);
     for (size_t i = 0; i < n; i++) {
         uint16_t half;
         memcpy(&half, bytes.data + i * sizeof half, sizeof half);
@@ -299,7 +299,7 @@ enum esp_status esp_snapshot_open(const char *path, enum esp_snapshot_check chec
 {
     struct esp_snapshot *snapshot = calloc(1, sizeof *snapshot);
     if (snapshot == NULL)
-        return esp_fail(err, ESP_ENOMEM, "a snapshot");
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a snapshot");
     enum esp_status status = map_file(path, &snapshot->file, err);
     if (status == ESP_OK) {
         struct esp_error why = {0};

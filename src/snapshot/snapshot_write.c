@@ -292,7 +292,7 @@ static enum esp_status output_open(struct output *output, const char *path, stru
     output->buffer = malloc(BUFFER_BYTES);
     output->hasher = esp_hasher_new();
     if (output->buffer == NULL || output->hasher == NULL)
-        return esp_fail(err, ESP_ENOMEM, "a snapshot's buffer");
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a snapshot's buffer");
     enum esp_status status = esp_atomic_file_open(&output->file, path, err);
     output->file.is_lazy = true;
     return status;
