@@ -53,15 +53,30 @@ bool esp_admission_sight(struct esp_admission *admission, uint64_t key)
     return false;
 }
 
+/* So many items at a time; where all of them are zero, which is most of a young table, that is all
+ * that is said of them. */
+enum { ITEMS_A_BLOCK = 512 };
+
+static void block_archive(struct esp_archive *archive, struct esp_sighting *items, size_t n)
+{
+    static const struct esp_sighting none[ITEMS_A_BLOCK];
+    bool is_used = memcmp(items, none, n * sizeof *items) != 0;
+    esp_archive_bool(archive, &is_used);
+    if (is_used)
+        esp_archive_bytes(archive, items, n * sizeof *items);
+    else if (esp_archive_reads(archive))
+        memset(items, 0, n * sizeof *items);
+}
+
 void esp_admission_archive(struct esp_archive *archive, struct esp_admission *admission)
 {
     size_t n = admission->n_buckets * WAYS, n_beyond = 0;
     esp_archive_mark(archive, "admission counts", 1);
     esp_archive_same(archive, admission->n_buckets, "the size of the admission counts");
     esp_archive_same(archive, admission->admit_after, "admit_after");
-    if (n == 0 || !esp_archive_is_ok(archive))
-        return;
-    esp_archive_bytes(archive, admission->sightings, n * sizeof *admission->sightings);
+    for (size_t i = 0; i < n && esp_archive_is_ok(archive); i += ITEMS_A_BLOCK)
+        block_archive(archive, admission->sightings + i,
+                      n - i < ITEMS_A_BLOCK ? n - i : ITEMS_A_BLOCK);
     if (!esp_archive_reads(archive))
         return;
     for (size_t i = 0; i < n; i++)
