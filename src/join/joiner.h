@@ -190,8 +190,12 @@ int64_t esp_joiner_reach_us(const struct esp_joiner *joiner);
 
 /*
  * The last point of a partition from which every event of before_us or later that its clock accepts
- * will be read again. For labels due at B or later: before_us = B - reach. Points are kept for each
- * B from the last label that left less the reach; further back there may be none.
+ * will be read again. For the labels due at B or later: before_us = B - reach.
+ *
+ * Points are kept for each B from the reach before the position on, which is the maturity of the
+ * last label that left or, if later, the time of the last click or install that was joined, as of
+ * the last push. So there is one for every label that the last advance gave; and where B is a
+ * boundary and that label the first due at or after it, its points serve for B.
  *
  * Returns false if there is none.
  */
