@@ -101,19 +101,37 @@ static json_t *inputs_json(const struct esp_snapshot_manifest_record *manifest)
     return all;
 }
 
+/* Where a run that begins with it reads again from; null where that is not known. */
+static json_t *rewind_json(const struct esp_snapshot_manifest_record *manifest)
+{
+    if (manifest->n_rewinds == 0)
+        return json_null();
+    json_t *all = json_array();
+    for (size_t i = 0; i < manifest->n_rewinds; i++) {
+        const struct esp_rewind_offset *point = &manifest->rewinds[i];
+        json_t *largest =
+            point->largest_us == ESP_TIME_NONE ? json_null() : time_json(point->largest_us);
+        json_array_append_new(all,
+                              json_pack("{s:s%, s:i, s:I, s:o}", "topic", point->topic.data,
+                                        point->topic.size, "partition", point->partition, "offset",
+                                        (json_int_t)point->offset, "largest_time", largest));
+    }
+    return all;
+}
+
 static json_t *live_json(const struct esp_live_snapshot *live)
 {
     const struct esp_snapshot_manifest_record *manifest = &live->manifest;
     struct esp_bytes text = manifest->manifest;
     json_t *said = json_loadb((const char *)text.data, text.size, 0, NULL);
-    return json_pack("{s:s, s:s, s:I, s:o, s:I, s:o, s:I, s:o, s:o, s:o, s:o}", "model",
+    return json_pack("{s:s, s:s, s:I, s:o, s:I, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "model",
                      manifest->id.model, "run", manifest->id.run, "number",
                      (json_int_t)manifest->id.number, "boundary", time_json(manifest->boundary_us),
                      "boundary_us", (json_int_t)manifest->boundary_us, "created_at",
                      time_json(manifest->created_us), "size", (json_int_t)manifest->size,
                      live->path != NULL ? "data_checksum" : "checksum", hex(manifest->checksum),
-                     "where", where_json(live), "inputs", inputs_json(manifest), "manifest",
-                     said != NULL ? said : json_null());
+                     "where", where_json(live), "inputs", inputs_json(manifest), "rewind",
+                     rewind_json(manifest), "manifest", said != NULL ? said : json_null());
 }
 
 /* Takes the value over. */

@@ -9,7 +9,15 @@
 
 #include "event/avro_bytes.h"
 
-enum { FRAME_BYTES = 10 }; /* 0xC3 0x01, 8 bytes of fingerprint */
+enum {
+    FRAME_BYTES = 10, /* 0xC3 0x01, 8 bytes of fingerprint */
+    CHUNK_VERSION = 1,
+    MANIFEST_VERSION = 2, /* 1: without rewind */
+    FIRST_OFFSET = -2,    /* ESP_OFFSET_EARLIEST, of log/ */
+};
+
+/* Of snapshot_manifest.avsc in version 1. */
+static const uint64_t manifest_1 = UINT64_C(0x1372b0e59e68a25c);
 
 /* ---- framing --------------------------------------------------------------------------------- */
 
@@ -18,6 +26,7 @@ enum esp_status esp_own_fingerprints_init(struct esp_own_fingerprints *own, stru
     for (int i = 0; i < ESP_N_OWN_SCHEMAS; i++) {
         const char *json = esp_own_schema_json((enum esp_own_schema)i);
         own->of[i] = 0;
+        own->before[i] = i == ESP_SCHEMA_SNAPSHOT_MANIFEST ? manifest_1 : 0;
         if (i == ESP_SCHEMA_EXAMPLE)
             continue; /* an envelope: its schema is the users' impression's, too */
         enum esp_status status = esp_schema_fingerprint(json, strlen(json), &own->of[i], err);
@@ -34,7 +43,8 @@ enum esp_status esp_own_unframe(const struct esp_own_fingerprints *own, enum esp
     if (value.size < FRAME_BYTES || value.data[0] != 0xC3 || value.data[1] != 0x01)
         return esp_fail(err, ESP_EDECODE, "a value without single-object framing");
     uint64_t fingerprint = esp_avro_word(value.data + 2);
-    if (fingerprint != own->of[schema])
+    if (fingerprint != own->of[schema] &&
+        (fingerprint != own->before[schema] || own->before[schema] == 0))
         return esp_fail(err, ESP_ESCHEMA, "a record of the unknown schema %016" PRIx64,
                         fingerprint);
     *out = esp_bytes(value.data + FRAME_BYTES, value.size - FRAME_BYTES);
@@ -127,10 +137,10 @@ bool esp_snapshot_key_parse(struct esp_bytes key, struct esp_snapshot_id *id, in
            esp_snapshot_key(id, *index, again) == key.size && strcmp(text, again) == 0;
 }
 
-static enum esp_status put_id(struct esp_buf *buf, const struct esp_snapshot_id *id,
+static enum esp_status put_id(struct esp_buf *buf, int version, const struct esp_snapshot_id *id,
                               struct esp_error *err)
 {
-    enum esp_status status = esp_put_long(buf, ESP_OWN_VERSION, err);
+    enum esp_status status = esp_put_long(buf, version, err);
     if (status == ESP_OK)
         status = esp_put_bytes(buf, esp_bytes_of(id->run), err);
     if (status == ESP_OK)
@@ -139,14 +149,14 @@ static enum esp_status put_id(struct esp_buf *buf, const struct esp_snapshot_id 
 }
 
 /* The version comes first and decides alone whether the rest is understood. */
-static enum esp_status take_version(struct esp_cursor *cursor, const char *record,
-                                    struct esp_error *err)
+static enum esp_status take_version(struct esp_cursor *cursor, const char *record, int newest,
+                                    int *version, struct esp_error *err)
 {
-    int32_t version = esp_take_int(cursor, "version");
+    *version = esp_take_int(cursor, "version");
     if (cursor->fault != NULL)
         return esp_fail(err, ESP_EDECODE, "%s: its field version cannot be read", record);
-    if (version != ESP_OWN_VERSION)
-        return esp_fail(err, ESP_ESCHEMA, "%s: version %d is unknown", record, (int)version);
+    if (*version < 1 || *version > newest)
+        return esp_fail(err, ESP_ESCHEMA, "%s: version %d is unknown", record, *version);
     return ESP_OK;
 }
 
@@ -169,7 +179,7 @@ enum esp_status esp_encode_snapshot_chunk(struct esp_buf *buf,
 {
     size_t before = buf->size;
     enum esp_status status;
-    if ((status = put_id(buf, &record->id, err)) != ESP_OK ||
+    if ((status = put_id(buf, CHUNK_VERSION, &record->id, err)) != ESP_OK ||
         (status = esp_put_long(buf, record->index, err)) != ESP_OK ||
         (status = esp_put_long(buf, record->count, err)) != ESP_OK ||
         (status = esp_put_long(buf, record->offset, err)) != ESP_OK ||
@@ -185,7 +195,8 @@ enum esp_status esp_decode_snapshot_chunk(struct esp_bytes bytes,
 {
     static const char name[] = "a snapshot's chunk";
     struct esp_cursor cursor = esp_cursor(bytes);
-    enum esp_status status = take_version(&cursor, name, err);
+    int version;
+    enum esp_status status = take_version(&cursor, name, CHUNK_VERSION, &version, err);
     if (status != ESP_OK)
         return status;
     take_id(&cursor, &out->id);
@@ -228,13 +239,36 @@ static enum esp_status put_inputs(struct esp_buf *buf, const struct esp_input_of
     return status == ESP_OK ? esp_put_long(buf, 0, err) : status;
 }
 
+static enum esp_status put_rewind(struct esp_buf *buf, const struct esp_rewind_offset *rewind,
+                                  struct esp_error *err)
+{
+    bool has_time = rewind->largest_us != ESP_TIME_NONE;
+    enum esp_status status = esp_put_bytes(buf, rewind->topic, err);
+    if (status == ESP_OK)
+        status = esp_put_long(buf, rewind->partition, err);
+    if (status == ESP_OK)
+        status = esp_put_long(buf, rewind->offset, err);
+    if (status == ESP_OK)
+        status = esp_put_long(buf, has_time, err);
+    return status == ESP_OK && has_time ? esp_put_long(buf, rewind->largest_us, err) : status;
+}
+
+static enum esp_status put_rewinds(struct esp_buf *buf, const struct esp_rewind_offset *rewinds,
+                                   size_t n, struct esp_error *err)
+{
+    enum esp_status status = n > 0 ? esp_put_long(buf, (int64_t)n, err) : ESP_OK;
+    for (size_t i = 0; i < n && status == ESP_OK; i++)
+        status = put_rewind(buf, &rewinds[i], err);
+    return status == ESP_OK ? esp_put_long(buf, 0, err) : status;
+}
+
 enum esp_status esp_encode_snapshot_manifest(struct esp_buf *buf,
                                              const struct esp_snapshot_manifest_record *record,
                                              struct esp_error *err)
 {
     size_t before = buf->size, n = record->n_chunks;
     enum esp_status status;
-    if ((status = put_id(buf, &record->id, err)) != ESP_OK ||
+    if ((status = put_id(buf, MANIFEST_VERSION, &record->id, err)) != ESP_OK ||
         (status = esp_put_long(buf, record->boundary_us, err)) != ESP_OK ||
         (status = esp_put_long(buf, record->created_us, err)) != ESP_OK ||
         (status = esp_put_long(buf, (int64_t)record->size, err)) != ESP_OK ||
@@ -243,7 +277,8 @@ enum esp_status esp_encode_snapshot_manifest(struct esp_buf *buf,
         (status = put_longs(buf, record->chunk_offsets, n, err)) != ESP_OK ||
         (status = put_longs(buf, record->chunk_checksums, n, err)) != ESP_OK ||
         (status = put_inputs(buf, record->inputs, record->n_inputs, err)) != ESP_OK ||
-        (status = esp_put_bytes(buf, record->manifest, err)) != ESP_OK)
+        (status = esp_put_bytes(buf, record->manifest, err)) != ESP_OK ||
+        (status = put_rewinds(buf, record->rewinds, record->n_rewinds, err)) != ESP_OK)
         buf->size = before;
     return status;
 }
@@ -290,6 +325,36 @@ static enum esp_status take_inputs(struct esp_cursor *cursor,
     return ESP_OK;
 }
 
+static void take_rewind(struct esp_cursor *cursor, struct esp_rewind_offset *rewind)
+{
+    static const char field[] = "rewind";
+    rewind->topic = esp_take_bytes(cursor, SIZE_MAX, field);
+    rewind->partition = (int32_t)esp_take_long_within(cursor, 0, INT32_MAX, field);
+    rewind->offset = esp_take_long_within(cursor, FIRST_OFFSET, INT64_MAX, field);
+    rewind->largest_us = ESP_TIME_NONE;
+    if (rewind->offset == FIRST_OFFSET + 1) /* no offset is -1 */
+        esp_cursor_stop(cursor, field);
+    if (esp_take_branch(cursor, 2, field) == 1)
+        rewind->largest_us = esp_take_long_within(cursor, INT64_MIN + 1, INT64_MAX, field);
+}
+
+static enum esp_status take_rewinds(struct esp_cursor *cursor,
+                                    struct esp_snapshot_manifest_record *out, struct esp_error *err)
+{
+    size_t capacity = 0;
+    uint64_t n_block;
+    while ((n_block = esp_take_block(cursor, "rewind")) > 0) {
+        for (; n_block > 0 && cursor->fault == NULL; n_block--) {
+            enum esp_status status = esp_array_grow((void **)&out->rewinds, &capacity,
+                                                    out->n_rewinds + 1, sizeof *out->rewinds, err);
+            if (status != ESP_OK)
+                return status;
+            take_rewind(cursor, &out->rewinds[out->n_rewinds++]);
+        }
+    }
+    return ESP_OK;
+}
+
 static enum esp_status take_manifest(struct esp_cursor *cursor,
                                      struct esp_snapshot_manifest_record *out,
                                      struct esp_error *err)
@@ -327,10 +392,13 @@ enum esp_status esp_decode_snapshot_manifest(struct esp_bytes bytes,
 {
     static const char name[] = "a snapshot's manifest";
     struct esp_cursor cursor = esp_cursor(bytes);
+    int version;
     *out = (struct esp_snapshot_manifest_record){0};
-    enum esp_status status = take_version(&cursor, name, err);
+    enum esp_status status = take_version(&cursor, name, MANIFEST_VERSION, &version, err);
     if (status == ESP_OK)
         status = take_manifest(&cursor, out, err);
+    if (status == ESP_OK && version >= 2)
+        status = take_rewinds(&cursor, out, err);
     if (status == ESP_OK)
         status = esp_cursor_finish(&cursor, name, err);
     if (status != ESP_OK)
@@ -343,5 +411,6 @@ void esp_snapshot_manifest_record_release(struct esp_snapshot_manifest_record *r
     free(record->chunk_offsets);
     free(record->chunk_checksums);
     free(record->inputs);
+    free(record->rewinds);
     *record = (struct esp_snapshot_manifest_record){0};
 }

@@ -15,6 +15,7 @@
 /* Fingerprints of our own schemas, computed once; immutable then. */
 struct esp_own_fingerprints {
     uint64_t of[ESP_N_OWN_SCHEMAS];
+    uint64_t before[ESP_N_OWN_SCHEMAS]; /* of the version before, still read; 0: none */
 };
 
 /* Errors: ESP_ESCHEMA, ESP_ENOMEM. */
@@ -74,7 +75,7 @@ bool esp_snapshot_key_parse(struct esp_bytes key, struct esp_snapshot_id *id, in
 
 /* ---- chunks ---------------------------------------------------------------------------------- */
 
-enum { ESP_CHUNK_MAX_BYTES = 512 << 10, ESP_CHUNK_MAX_COUNT = 1 << 20, ESP_OWN_VERSION = 1 };
+enum { ESP_CHUNK_MAX_BYTES = 512 << 10, ESP_CHUNK_MAX_COUNT = 1 << 20 };
 
 /* schemas/snapshot_chunk.avsc */
 struct esp_snapshot_chunk_record {
@@ -108,6 +109,14 @@ struct esp_input_offset {
     int64_t offset;
 };
 
+/* Where an input is read again from by a run that begins with a snapshot: see join/joiner.h. */
+struct esp_rewind_offset {
+    struct esp_bytes topic; /* borrowed */
+    int32_t partition;
+    int64_t offset;     /* of the first record to read, or ESP_OFFSET_EARLIEST */
+    int64_t largest_us; /* event time accepted before it; ESP_TIME_NONE: there was none */
+};
+
 enum { ESP_MANIFEST_JSON_MAX_BYTES = 16 << 20 };
 
 /* schemas/snapshot_manifest.avsc. Texts are borrowed. */
@@ -121,7 +130,9 @@ struct esp_snapshot_manifest_record {
     size_t n_chunks;                 /* at least 1 */
     struct esp_input_offset *inputs; /* (n_inputs) */
     size_t n_inputs;
-    struct esp_bytes manifest; /* the JSON text that is in the file, too */
+    struct esp_bytes manifest;         /* the JSON text that is in the file, too */
+    struct esp_rewind_offset *rewinds; /* (n_rewinds) */
+    size_t n_rewinds;                  /* 0: not known */
 };
 
 /* As esp_encode_snapshot_chunk(). */
@@ -130,9 +141,9 @@ enum esp_status esp_encode_snapshot_manifest(struct esp_buf *buf,
                                              struct esp_error *err);
 
 /*
- * Reads one bare record. The arrays of *out are owned by it (never more than 24 times the record's
- * bytes), its texts borrowed from bytes. On failure *out is empty.
- * Errors: as esp_decode_snapshot_chunk(), ESP_ENOMEM.
+ * Reads one bare record, of this version or the one before. The arrays of *out are owned by it
+ * (never more than 24 times the record's bytes), its texts borrowed from bytes. On failure *out is
+ * empty. Errors: as esp_decode_snapshot_chunk(), ESP_ENOMEM.
  */
 enum esp_status esp_decode_snapshot_manifest(struct esp_bytes bytes,
                                              struct esp_snapshot_manifest_record *out,

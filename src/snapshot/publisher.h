@@ -42,6 +42,8 @@ struct esp_publication {
     const char *manifest_json;             /* as in the file */
     const struct esp_input_offset *inputs; /* (n_inputs) */
     size_t n_inputs;
+    const struct esp_rewind_offset *rewinds; /* (n_rewinds) */
+    size_t n_rewinds;
 };
 
 enum esp_publish_result {

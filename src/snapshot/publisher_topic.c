@@ -257,6 +257,8 @@ static enum esp_status topic_put(struct esp_publisher *base,
             (int32_t)esp_chunk_partition(publication->id.model, publisher->n_partitions),
         .inputs = (struct esp_input_offset *)(uintptr_t)publication->inputs,
         .n_inputs = publication->n_inputs,
+        .rewinds = (struct esp_rewind_offset *)(uintptr_t)publication->rewinds,
+        .n_rewinds = publication->n_rewinds,
         .manifest = esp_bytes_of(publication->manifest_json),
     };
     enum esp_status status =

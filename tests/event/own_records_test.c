@@ -27,6 +27,11 @@ static struct esp_snapshot_manifest_record make_manifest(void)
     static struct esp_input_offset inputs[2] = {{{NULL, 0}, 0, 12}, {{NULL, 0}, 1, 0}};
     inputs[0].topic = esp_bytes_of("impressions");
     inputs[1].topic = esp_bytes_of("clicks");
+    static struct esp_rewind_offset rewinds[3] = {{{NULL, 0}, 0, 7, 1700000000000000},
+                                                  {{NULL, 0}, 1, -2, ESP_TIME_NONE},
+                                                  {{NULL, 0}, 2147483647, 0, -5}};
+    rewinds[0].topic = rewinds[1].topic = esp_bytes_of("impressions");
+    rewinds[2].topic = esp_bytes_of("clicks");
     return (struct esp_snapshot_manifest_record){
         .id = {"00000000000000ff", "a model", INT64_MAX},
         .boundary_us = -1,
@@ -40,6 +45,8 @@ static struct esp_snapshot_manifest_record make_manifest(void)
         .inputs = inputs,
         .n_inputs = 2,
         .manifest = esp_bytes_of("{\"version\": 1}"),
+        .rewinds = rewinds,
+        .n_rewinds = 3,
     };
 }
 
@@ -72,13 +79,12 @@ static void test_chunk(void)
     esp_buf_release(&buf);
 }
 
-static void test_manifest(void)
+static void same_manifest(struct esp_bytes bytes, const struct esp_snapshot_manifest_record *whole,
+                          size_t n_rewinds)
 {
-    struct esp_snapshot_manifest_record want = make_manifest(), got;
-    struct esp_buf buf;
-    encode_manifest(&buf, &want);
+    struct esp_snapshot_manifest_record want = *whole, got;
     struct esp_error err = {0};
-    g_assert_cmpint(esp_decode_snapshot_manifest(esp_buf_bytes(&buf), &got, &err), ==, ESP_OK);
+    g_assert_cmpint(esp_decode_snapshot_manifest(bytes, &got, &err), ==, ESP_OK);
     g_assert_cmpstr(err.text, ==, "");
     if (g_test_failed())
         return;
@@ -97,8 +103,41 @@ static void test_manifest(void)
         g_assert_cmpint(got.inputs[i].offset, ==, want.inputs[i].offset);
     }
     g_assert_true(esp_bytes_equal(got.manifest, want.manifest));
+    g_assert_cmpuint(got.n_rewinds, ==, n_rewinds);
+    for (size_t i = 0; i < got.n_rewinds; i++) {
+        g_assert_true(esp_bytes_equal(got.rewinds[i].topic, want.rewinds[i].topic));
+        g_assert_cmpint(got.rewinds[i].partition, ==, want.rewinds[i].partition);
+        g_assert_cmpint(got.rewinds[i].offset, ==, want.rewinds[i].offset);
+        g_assert_cmpint(got.rewinds[i].largest_us, ==, want.rewinds[i].largest_us);
+    }
     esp_snapshot_manifest_record_release(&got);
+}
+
+static void test_manifest(void)
+{
+    struct esp_snapshot_manifest_record want = make_manifest();
+    struct esp_buf buf;
+    encode_manifest(&buf, &want);
+    same_manifest(esp_buf_bytes(&buf), &want, 3);
     esp_buf_release(&buf);
+}
+
+/* tests/data/format-v1/ holds what version 1 wrote of make_manifest(). */
+static void test_version_1(void)
+{
+    struct esp_own_fingerprints own;
+    struct esp_snapshot_manifest_record want = make_manifest();
+    struct esp_bytes bare;
+    char *bytes = NULL;
+    gsize n = 0;
+    g_assert_cmpint(esp_own_fingerprints_init(&own, NULL), ==, ESP_OK);
+    g_assert_true(g_file_get_contents(ESP_SOURCE_DIR "/tests/data/format-v1/snapshot_manifest.bin",
+                                      &bytes, &n, NULL));
+    g_assert_cmpint(
+        esp_own_unframe(&own, ESP_SCHEMA_SNAPSHOT_MANIFEST, esp_bytes(bytes, n), &bare, NULL), ==,
+        ESP_OK);
+    same_manifest(bare, &want, 0);
+    g_free(bytes);
 }
 
 static void check_long(avro_value_t *record, const char *name, int64_t want)
@@ -137,6 +176,11 @@ static void test_oracle(void)
     avro_value_get_by_name(&value, "input_offsets", &array, NULL);
     avro_value_get_by_index(&array, 0, &item, NULL);
     check_long(&item, "offset", 12);
+    avro_value_get_by_name(&value, "rewind", &array, NULL);
+    avro_value_get_size(&array, &n);
+    g_assert_cmpuint(n, ==, 3);
+    avro_value_get_by_index(&array, 1, &item, NULL);
+    check_long(&item, "offset", -2);
     avro_value_get_by_name(&value, "manifest", &item, NULL);
     avro_value_get_string(&item, &text, &size);
     g_assert_cmpmem(text, size - 1, want.manifest.data, want.manifest.size);
@@ -233,6 +277,16 @@ static void test_manifest_ranges(void)
     refuse_manifest(&record, "size");
     record.size = 3 * (uint64_t)ESP_CHUNK_MAX_BYTES + 1;
     refuse_manifest(&record, "size");
+    struct esp_rewind_offset rewind = {esp_bytes_of("a"), 0, -1, 5};
+    record = make_manifest();
+    record.rewinds = &rewind;
+    record.n_rewinds = 1;
+    refuse_manifest(&record, "rewind");
+    rewind.offset = -3;
+    refuse_manifest(&record, "rewind");
+    rewind.offset = 3;
+    rewind.partition = -1;
+    refuse_manifest(&record, "rewind");
     record = make_manifest();
     record.n_chunks = 0;
     refuse_manifest(&record, "chunk_offsets");
@@ -379,6 +433,7 @@ int main(int argc, char **argv)
     test_start(&argc, &argv);
     g_test_add_func("/a chunk is read as it was written", test_chunk);
     g_test_add_func("/a manifest is read as it was written", test_manifest);
+    g_test_add_func("/a manifest of version 1 has no points to read again from", test_version_1);
     g_test_add_func("/another implementation reads the manifest by its schema", test_oracle);
     g_test_add_func("/records that are cut short or go on are refused", test_truncated);
     g_test_add_func("/a chunk's field out of range is named", test_chunk_ranges);

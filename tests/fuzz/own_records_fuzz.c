@@ -41,7 +41,7 @@ static void try_manifest(struct esp_bytes bytes)
     enum esp_status status = esp_decode_snapshot_manifest(bytes, &first, NULL);
     if (status != ESP_OK) {
         ESP_CHECK(11, status == ESP_EDECODE || status == ESP_ESCHEMA);
-        ESP_CHECK(12, first.chunk_offsets == NULL && first.inputs == NULL);
+        ESP_CHECK(12, first.chunk_offsets == NULL && first.inputs == NULL && first.rewinds == NULL);
         return;
     }
     ESP_CHECK(13, first.n_chunks > 0 && first.n_chunks <= bytes.size);
@@ -51,6 +51,7 @@ static void try_manifest(struct esp_bytes bytes)
     ESP_CHECK(16, esp_decode_snapshot_manifest(esp_buf_bytes(&again), &second, NULL) == ESP_OK);
     ESP_CHECK(17, esp_snapshot_id_equal(&first.id, &second.id) && first.size == second.size &&
                       first.n_chunks == second.n_chunks && first.n_inputs == second.n_inputs &&
+                      first.n_rewinds == second.n_rewinds &&
                       esp_bytes_equal(first.manifest, second.manifest));
     for (size_t i = 0; i < first.n_chunks; i++)
         ESP_CHECK(18, first.chunk_offsets[i] == second.chunk_offsets[i] &&
