@@ -26,10 +26,10 @@ struct checkpoints {
     int64_t begun_us;                 /* monotonic, of the last one */
     int64_t begun_watermark_us;       /* W then */
     int64_t looked_us;                /* monotonic; when the child was last asked after */
-    int64_t boundary;             /* of event_every, that W had passed when the last one began */
-    uint64_t n_read;              /* events, when the last one began */
-    int64_t said_us;              /* monotonic; when a failure was last mentioned; 0: never */
-    int64_t first_window;           /* of drift, when the last one began */
+    int64_t boundary;     /* of event_every, that W had passed when the last one began */
+    uint64_t n_read;      /* events, when the last one began */
+    int64_t said_us;      /* monotonic; when a failure was last mentioned; 0: never */
+    int64_t first_window; /* of drift, when the last one began */
     struct checkpoint_status status;
 };
 

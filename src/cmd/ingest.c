@@ -74,6 +74,7 @@ enum esp_status ingest_init(struct ingest *ingest, const struct ingest_config *c
         .full = full,
         .empty = empty,
         .sampler = config_sampler(run->config),
+        .learned_before_us = INT64_MIN,
     };
     enum esp_status status = esp_sampler_validate(&ingest->sampler, err);
     if (status != ESP_OK)
@@ -107,6 +108,8 @@ void ingest_archive(struct esp_archive *archive, struct ingest *ingest)
     esp_archive_u64(archive, &status->kept);
     esp_archive_u64(archive, &status->sampled_out);
     esp_archive_u64(archive, &status->holdout);
+    esp_archive_u64(archive, &status->labels_before);
+    esp_archive_i64(archive, &ingest->learned_before_us);
     esp_archive_bool(archive, &status->is_over);
 }
 
@@ -141,7 +144,7 @@ static void publish(struct ingest *ingest)
     struct ingest_status *status = &ingest->status;
     uint64_t n_read = 0;
     size_t n_partitions = 0;
-    status->bytes = status->damaged_files = status->skipped_bytes = 0;
+    status->bytes = status->damaged_files = status->skipped_bytes = status->gap_records = 0;
     for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
         const struct input *input = &ingest->inputs->kinds[kind];
         esp_joiner_counters(ingest->joiner, (enum esp_event_kind)kind, &status->counters[kind]);
@@ -152,6 +155,7 @@ static void publish(struct ingest *ingest)
         status->bytes += read.bytes;
         status->damaged_files += read.damaged_files;
         status->skipped_bytes += read.skipped_bytes;
+        status->gap_records += read.gap_records;
     }
     esp_joiner_usage(ingest->joiner, &status->usage);
     status->watermark_us = esp_joiner_watermark(ingest->joiner);
@@ -233,6 +237,10 @@ static enum esp_status take_labels(struct ingest *ingest, size_t n, struct esp_e
     for (size_t i = 0; i < n; i++) {
         const struct esp_label *label = &ingest->labels[i];
         struct esp_sample sample;
+        if (label->maturity_us < ingest->learned_before_us) {
+            ingest->status.labels_before++;
+            continue;
+        }
         esp_sampler_decide(&ingest->sampler, decoder, label, &sample);
         count_label(ingest, label, &sample);
         if (!sample.kept)
@@ -357,11 +365,14 @@ static enum esp_status read_once(struct ingest *ingest, enum esp_event_kind kind
 {
     struct input *input = &ingest->inputs->kinds[kind];
     enum esp_log_position position = ESP_LOG_MORE;
+    struct esp_error why = {0};
     enum esp_status status =
         esp_log_read(input->readers[partition], ingest->records, ingest->config.read_batch, wait_us,
-                     out_n, &position, err);
+                     out_n, &position, &why);
+    if (status == ESP_EDATA)
+        return inputs_pass_gap(ingest->inputs, kind, partition, ingest->config.follow, &why, err);
     if (status != ESP_OK)
-        return status;
+        return esp_fail(err, status, "%s", why.text);
     if (*out_n > 0) {
         status = decode(ingest, kind, out_n, err);
         if (status != ESP_OK || ingest->called_off)

@@ -35,6 +35,8 @@ struct ingest {
     struct esp_label *labels;        /* (LABELS_A_CALL) */
     struct esp_example_batch *batch; /* the one being filled */
     struct ingest_status status;     /* published now and then */
+    int64_t learned_before_us; /* labels due before are in the snapshot that the run began with;
+                                  INT64_MIN: it began with none */
     int64_t published_us, committed_us, looked_us;
     bool called_off; /* the run stopped while a schema was waited for: the last batch is not read */
 };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/logger.h"
 #include "event/avro_schema.h"
 
 enum { PEEK_BATCH = 256 };
@@ -293,6 +294,7 @@ void inputs_archive(struct esp_archive *archive, struct inputs *inputs)
         esp_archive_u64(archive, &read.bytes);
         esp_archive_u64(archive, &read.damaged_files);
         esp_archive_u64(archive, &read.skipped_bytes);
+        esp_archive_u64(archive, &read.gap_records);
         if (esp_archive_reads(archive))
             input->before = read;
     }
@@ -320,6 +322,21 @@ static enum esp_status open_reader(struct inputs *inputs, int kind, size_t parti
                               offset, follow, &input->framer, out, err);
 }
 
+/* Opens a partition's reader where the run is, or behind a gap. */
+static enum esp_status open_next(struct inputs *inputs, int kind, size_t p, bool follow,
+                                 struct esp_error *err)
+{
+    struct input *input = &inputs->kinds[kind];
+    struct esp_error why = {0};
+    enum esp_status status =
+        open_reader(inputs, kind, p, input->next[p], follow, &input->readers[p], &why);
+    if (status == ESP_OK)
+        return ESP_OK;
+    if (status != ESP_EDATA)
+        return esp_fail(err, status, "%s", why.text);
+    return inputs_pass_gap(inputs, (enum esp_event_kind)kind, p, follow, &why, err);
+}
+
 enum esp_status inputs_open_readers(struct inputs *inputs, bool follow, struct esp_error *err)
 {
     for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
@@ -330,13 +347,36 @@ enum esp_status inputs_open_readers(struct inputs *inputs, bool follow, struct e
         if (input->readers == NULL)
             return esp_fail(err, ESP_ENOMEM, "out of memory");
         for (size_t p = 0; p < input->n_partitions; p++) {
-            enum esp_status status =
-                open_reader(inputs, kind, p, input->next[p], follow, &input->readers[p], err);
+            enum esp_status status = open_next(inputs, kind, p, follow, err);
             if (status != ESP_OK)
                 return status;
         }
     }
     return ESP_OK;
+}
+
+enum esp_status inputs_pass_gap(struct inputs *inputs, enum esp_event_kind kind, size_t partition,
+                                bool follow, const struct esp_error *why, struct esp_error *err)
+{
+    struct input *input = &inputs->kinds[kind];
+    int64_t first = 0, end = 0, wanted = input->next[partition];
+    enum esp_status status =
+        esp_log_bounds(inputs->log, topic_of(input), partition, &first, &end, err);
+    if (status != ESP_OK)
+        return status;
+    if (wanted < 0 || wanted >= first)
+        return esp_fail(err, ESP_EDATA, "%s; give the run another [state] folder to begin anew",
+                        why->text);
+    if (inputs->config->options.state_gap != GAP_CONTINUE)
+        return esp_fail(err, ESP_EDATA,
+                        "%s; with [state] gap = continue the run goes on behind them", why->text);
+    esp_log_reader_free(input->readers[partition]);
+    input->readers[partition] = NULL;
+    input->before.gap_records += (uint64_t)(first - wanted);
+    input->next[partition] = first;
+    esp_log(ESP_WARN, "going on behind a gap", "what", why->text, NULL);
+    return open_reader(inputs, (int)kind, partition, first, follow, &input->readers[partition],
+                       err);
 }
 
 enum esp_status inputs_open_new_partitions(struct inputs *inputs, enum esp_event_kind kind,

@@ -17,6 +17,7 @@ struct inputs;
 /* What was read of an input. */
 struct input_read {
     uint64_t bytes, damaged_files, skipped_bytes;
+    uint64_t gap_records; /* offsets that were passed over, as the log no longer had them */
 };
 
 struct input {
@@ -77,6 +78,17 @@ struct input_read inputs_read(const struct input *input);
  */
 enum esp_status inputs_open_readers(struct inputs *inputs, bool follow, struct esp_error *err);
 void inputs_close_readers(struct inputs *inputs);
+
+/*
+ * A reader's next record is no longer in the log: with [state] gap = continue it goes on with the
+ * first that is there, which is said and counted.
+ *
+ * why  what esp_log_read() said
+ * Errors: ESP_EDATA (why, and the option that mends it; or the log is not what it was), as
+ * esp_log_reader_new().
+ */
+enum esp_status inputs_pass_gap(struct inputs *inputs, enum esp_event_kind kind, size_t partition,
+                                bool follow, const struct esp_error *why, struct esp_error *err);
 
 /*
  * Looks once for partitions that a topic has gained since, and opens readers that follow them from

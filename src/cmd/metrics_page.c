@@ -92,6 +92,9 @@ void metrics_events(struct esp_exposition *x, const struct config *config,
               "Container files that could not be read to their end.", ingest->damaged_files);
     one_count(x, ESP_COUNTER, "espalier_skipped_bytes_total",
               "Bytes of damaged files that were passed over.", ingest->skipped_bytes);
+    one_count(x, ESP_COUNTER, "espalier_gap_records_total",
+              "Offsets that were passed over because the log no longer had them.",
+              ingest->gap_records);
 }
 
 /* ---- time and the join ----------------------------------------------------------------------- */

@@ -75,7 +75,7 @@ enum esp_status recovery_choose(struct recovery *recovery, const struct train *t
 bool recovery_refuse(struct recovery *recovery, const struct train *train,
                      const struct esp_error *why)
 {
-    if (recovery->from == NULL || why->status != ESP_EDATA)
+    if (recovery->from == NULL || !recovery->is_unfit)
         return false;
     set_aside(train, esp_checkpoint_head(recovery->from)->number, why);
     recovery_release(recovery);

@@ -11,6 +11,7 @@ struct train;
 struct recovery {
     struct esp_checkpoint *from; /* NULL: the run begins anew */
     uint64_t next;               /* number of the first checkpoint of this process */
+    bool is_unfit;               /* its content is not what its sums promise */
 };
 
 /*

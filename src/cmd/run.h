@@ -38,6 +38,8 @@ struct ingest_status {
     uint64_t bytes;                         /* of records read */
     size_t n_partitions[ESP_N_EVENT_KINDS]; /* 0: the input is not read */
     uint64_t damaged_files, skipped_bytes;
+    uint64_t gap_records;                /* that the log no longer had */
+    uint64_t labels_before;              /* read again, and learned by a run before: passed over */
     uint64_t labels[3];                  /* by enum esp_stage */
     uint64_t kept, sampled_out, holdout; /* click-stage labels */
     size_t n_idle, n_paused;

@@ -224,6 +224,8 @@ static json_t *summary_json(const struct run *run, const struct inputs *inputs,
     put_count(root, "examples_written", run->learn.examples_written, ok);
     put_count(root, "damaged_files", ingest->damaged_files, ok);
     put_count(root, "skipped_bytes", ingest->skipped_bytes, ok);
+    put_count(root, "gap_records", ingest->gap_records, ok);
+    put_count(root, "labels_before", ingest->labels_before, ok);
     for (size_t i = 0; i < run->config->n_models; i++) {
         if (json_array_append_new(
                 models, model_json(learning->learners[i], &run->learn.snapshots[i], ok)) != 0)

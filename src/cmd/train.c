@@ -86,8 +86,11 @@ static enum esp_status open_readers(void *context, struct esp_error *err)
 static enum esp_status look_at_inputs(struct train *train, struct esp_error *err)
 {
     enum esp_status status = run_when_broker_is_there(find_topics, train, err);
-    if (status == ESP_OK && train->recovery.from != NULL)
-        return train_state_read_inputs(train, train->recovery.from, err);
+    if (status == ESP_OK && train->recovery.from != NULL) {
+        status = train_state_read_inputs(train, train->recovery.from, err);
+        train->recovery.is_unfit = status == ESP_EDATA;
+        return status;
+    }
     for (int kind = 0; status == ESP_OK && kind < ESP_N_EVENT_KINDS; kind++) {
         struct input_peek peek;
         if (train->inputs.kinds[kind].n_partitions > 0 && train->config.options.files_root != NULL)
