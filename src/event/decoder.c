@@ -5,29 +5,10 @@
  *  (1) A writer below n_writers is complete and never changes: other threads may read it.
  *  (2) Writers are added by one thread, the one that reads the topic.
  */
-#include <stdatomic.h>
 #include <stdlib.h>
 
-#include "event/event_writer.h"
+#include "event/decoder_state.h"
 #include "event/header_fill.h"
-#include "event/schema_ids.h"
-
-enum { MAX_WRITERS = 1024 };
-
-struct esp_decoder {
-    struct esp_wanted wanted;
-    enum esp_framing framing; /* never AUTO */
-    struct esp_arena arena;   /* texts of the configuration, the trees of paths */
-    struct esp_schema_ids ids;
-    struct esp_schema_source source; /* look_up NULL: there is none */
-    const struct esp_writer *bare;   /* what unframed records are; NULL: not known */
-    const struct esp_writer *last;   /* single-object: the writer of the record before */
-    struct esp_log_framer framer;
-    bool id_is_number;
-    _Atomic(const char *const *) feature_types; /* (n_features); NULL: not known yet */
-    atomic_size_t n_writers;
-    _Atomic(struct esp_writer *) writers[MAX_WRITERS]; /* owned */
-};
 
 /* Prefixes an error with the topic. */
 static enum esp_status fail_in_topic(const struct esp_decoder *decoder,
@@ -69,8 +50,7 @@ static enum esp_status find_feature(const struct esp_decoder *decoder, size_t fe
     return esp_fail(err, ESP_ESCHEMA, "%s", first.text);
 }
 
-/* Keeps in words what the features are, once some schema tells. */
-static enum esp_status describe(struct esp_decoder *decoder, struct esp_error *err)
+enum esp_status esp_decoder_describe(struct esp_decoder *decoder, struct esp_error *err)
 {
     const struct esp_decoder_config *config = &decoder->wanted.config;
     const struct esp_schema *schema = telling_schema(decoder, 0);
@@ -137,40 +117,52 @@ static enum esp_status check_kind(const struct esp_decoder *decoder,
     return ESP_OK;
 }
 
+enum esp_status esp_decoder_compile(const struct esp_decoder *decoder, struct esp_schema *schema,
+                                    struct esp_writer **out, struct esp_error *err)
+{
+    size_t n = atomic_load_explicit(&decoder->n_writers, memory_order_relaxed);
+    enum esp_status status;
+    if (n == ESP_MAX_WRITERS)
+        status = esp_fail(err, ESP_ELIMIT, "more than %d different schemas", ESP_MAX_WRITERS);
+    else
+        status = esp_writer_new(schema, &decoder->wanted, (uint16_t)n, out, err);
+    if (status != ESP_OK)
+        esp_schema_free(schema);
+    return status;
+}
+
+void esp_decoder_append(struct esp_decoder *decoder, struct esp_writer *writer)
+{
+    size_t n = atomic_load_explicit(&decoder->n_writers, memory_order_relaxed);
+    atomic_store_explicit(&decoder->writers[n], writer, memory_order_release);
+    atomic_store_explicit(&decoder->n_writers, n + 1, memory_order_release);
+}
+
 /* Takes the schema whatever comes of it. */
 static enum esp_status add_writer(struct esp_decoder *decoder, struct esp_schema *schema,
                                   bool is_container, const struct esp_writer **out,
                                   struct esp_error *err)
 {
-    size_t n = atomic_load_explicit(&decoder->n_writers, memory_order_relaxed);
     struct esp_writer *writer = NULL;
-    enum esp_status status;
-    if (n == MAX_WRITERS)
-        status = esp_fail(err, ESP_ELIMIT, "more than %d different schemas", MAX_WRITERS);
-    else
-        status = esp_writer_new(schema, &decoder->wanted, (uint16_t)n, &writer, err);
-    if (status == ESP_OK)
-        status = check_kind(decoder, schema, is_container, err);
-    if (status != ESP_OK && writer != NULL) {
+    enum esp_status status = esp_decoder_compile(decoder, schema, &writer, err);
+    if (status != ESP_OK)
+        return status;
+    status = check_kind(decoder, schema, is_container, err);
+    if (status != ESP_OK) {
         esp_writer_free(writer); /* and the schema */
         return status;
     }
-    if (status != ESP_OK) {
-        esp_schema_free(schema);
-        return status;
-    }
-    atomic_store_explicit(&decoder->writers[n], writer, memory_order_release);
-    atomic_store_explicit(&decoder->n_writers, n + 1, memory_order_release);
+    esp_decoder_append(decoder, writer);
     *out = writer;
     return ESP_OK;
 }
 
-static const struct esp_writer *find_writer(const struct esp_decoder *decoder, const char *json,
-                                            size_t size)
+struct esp_writer *esp_decoder_find_writer(const struct esp_decoder *decoder, const char *json,
+                                           size_t size)
 {
     size_t n = esp_decoder_n_writers(decoder);
     for (size_t i = 0; i < n; i++) {
-        const struct esp_writer *writer = esp_decoder_writer(decoder, (uint16_t)i);
+        struct esp_writer *writer = atomic_load(&decoder->writers[i]);
         if (strlen(writer->schema->json) == size && memcmp(writer->schema->json, json, size) == 0)
             return writer;
     }
@@ -183,7 +175,7 @@ static enum esp_status open_container(void *context, const char *json, size_t si
     struct esp_decoder *decoder = context;
     struct esp_error inner = {0};
     struct esp_schema *schema = NULL;
-    const struct esp_writer *writer = find_writer(decoder, json, size);
+    const struct esp_writer *writer = esp_decoder_find_writer(decoder, json, size);
     enum esp_status status = ESP_OK;
     if (writer == NULL)
         status = esp_schema_parse(json, size, &schema, &inner);
@@ -191,7 +183,7 @@ static enum esp_status open_container(void *context, const char *json, size_t si
         bool is_first = decoder->wanted.reader == NULL && esp_decoder_n_writers(decoder) == 0;
         status = add_writer(decoder, schema, true, &writer, &inner);
         if (status == ESP_OK && is_first)
-            status = describe(decoder, &inner);
+            status = esp_decoder_describe(decoder, &inner);
     }
     if (status != ESP_OK)
         return fail_in_topic(decoder, &inner, err);
@@ -318,7 +310,7 @@ static enum esp_status add_schema_file(struct esp_decoder *decoder,
         status = esp_schema_read(file->path, &schema, &inner);
     if (status != ESP_OK)
         return esp_fail(err, status, "%s: %s", where, inner.text);
-    *out = find_writer(decoder, schema->json, strlen(schema->json));
+    *out = esp_decoder_find_writer(decoder, schema->json, strlen(schema->json));
     if (*out != NULL) {
         esp_schema_free(schema);
     } else {
@@ -339,7 +331,7 @@ static enum esp_status take_schema(struct esp_decoder *decoder, const char *json
 {
     struct esp_schema *schema = NULL;
     size_t size = strlen(json);
-    *out = find_writer(decoder, json, size);
+    *out = esp_decoder_find_writer(decoder, json, size);
     if (*out != NULL)
         return ESP_OK;
     enum esp_status status = esp_schema_parse(json, size, &schema, err);
@@ -375,7 +367,7 @@ static enum esp_status add_named_schemas(struct esp_decoder *decoder,
         return esp_fail(err, misfits.first.status, "%s", misfits.first.text);
     if (n_bare == 0 && decoder->wanted.reader != NULL) /* records may be what it says */
         status = take_schema(decoder, decoder->wanted.reader->json, &decoder->bare, err);
-    return status == ESP_OK ? describe(decoder, err) : status;
+    return status == ESP_OK ? esp_decoder_describe(decoder, err) : status;
 }
 
 enum esp_status esp_decoder_new(const struct esp_decoder_config *config, struct esp_decoder **out,
@@ -467,7 +459,7 @@ static enum esp_status look_up(struct esp_decoder *decoder, uint32_t id,
     status = take_schema(decoder, json, out, &inner);
     bool is_refused = status == ESP_ESCHEMA || status == ESP_ELIMIT;
     if (status == ESP_OK && atomic_load(&decoder->feature_types) == NULL)
-        status = describe(decoder, &inner);
+        status = esp_decoder_describe(decoder, &inner);
     if (status != ESP_OK)
         esp_fail(&why, status, "topic %s: %s (schema %lu of %s)", topic, inner.text,
                  (unsigned long)id, source->name);

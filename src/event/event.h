@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/archive.h"
 #include "core/bytes.h"
 #include "core/status.h"
 #include "core/timespan.h"
@@ -232,6 +233,14 @@ size_t esp_writer_n_missing(const struct esp_writer *writer, const char **out_fi
 
 /* How many writers there are now (their indices are 0 .. n-1). */
 size_t esp_decoder_n_writers(const struct esp_decoder *decoder);
+
+/*
+ * The decoder's writers in a checkpoint, by which records are named there, and which schema ids
+ * mean them. Reading gives a decoder that _new() made with the same configuration, and whose
+ * headers nobody has kept yet, the same writers at the same indices; what it knows beyond them
+ * comes behind.
+ */
+void esp_decoder_archive(struct esp_archive *archive, struct esp_decoder *decoder);
 
 /* What type a feature's path has in the reader schema (or, without one, in the first writer):
  * "string", "array of int", "union of null and long (timestamp-millis)" ... NULL: not known yet.
