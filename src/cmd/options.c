@@ -278,7 +278,7 @@ const struct esp_setting option_table[] = {
            "it; drift then measures the rounded weights."),
     ROW("snapshot", "resume", BOOL, FIELD(snapshot_resume), "off",
         "on: snapshots also hold the optimizers' state, so that a trainer that has lost its state "
-        "folder learns on from one to the bit. With the default optimizer they are some two times "
+        "folder learns on from one to the bit. With the default optimizer they are nearly twice "
         "as large. Not with `rows = bf16`."),
 
     ROW("drift", "enabled", BOOL, FIELD(drift_enabled), "on",

@@ -1,7 +1,11 @@
 /* admission.c - see admission.h. */
 #include "learn/admission.h"
 
-enum { WAYS = 8, BUCKET_BYTES = 64 };
+enum {
+    WAYS = 8,
+    BUCKET_BYTES = 64,
+    LEAST_BYTES = 8 + 1 + 8, /* of a bucket in an archive: place, ways, one count */
+};
 
 struct esp_sighting {
     uint32_t tag;   /* the key's upper half; its lower half chose the bucket */
@@ -19,8 +23,7 @@ enum esp_status esp_admission_init(struct esp_admission *admission, uint32_t adm
         n_buckets *= 2;
     admission->sightings = aligned_alloc(BUCKET_BYTES, n_buckets * BUCKET_BYTES);
     if (!admission->sightings)
-        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu bytes of admission counts",
-                        n_buckets * BUCKET_BYTES);
+        return esp_fail(err, ESP_ENOMEM, "%zu bytes of admission counts", n_buckets * BUCKET_BYTES);
     memset(admission->sightings, 0, n_buckets * BUCKET_BYTES);
     admission->n_buckets = n_buckets;
     return ESP_OK;
@@ -53,35 +56,77 @@ bool esp_admission_sight(struct esp_admission *admission, uint64_t key)
     return false;
 }
 
-/* So many items at a time; where all of them are zero, which is most of a young table, that is all
- * that is said of them. */
-enum { ITEMS_A_BLOCK = 512 };
-
-static void block_archive(struct esp_archive *archive, struct esp_sighting *items, size_t n)
+/* The counts of a bucket that are not 0, in front of `out`; *out_ways has a bit for each. Returns
+ * how many there are. */
+static size_t pack(const struct esp_sighting *bucket, struct esp_sighting out[WAYS],
+                   uint8_t *out_ways)
 {
-    static const struct esp_sighting none[ITEMS_A_BLOCK];
-    bool is_used = memcmp(items, none, n * sizeof *items) != 0;
-    esp_archive_bool(archive, &is_used);
-    if (is_used)
-        esp_archive_bytes(archive, items, n * sizeof *items);
-    else if (esp_archive_reads(archive))
-        memset(items, 0, n * sizeof *items);
+    size_t n = 0;
+    *out_ways = 0;
+    for (size_t way = 0; way < WAYS; way++) {
+        if (bucket[way].count == 0)
+            continue;
+        *out_ways |= (uint8_t)(1 << way);
+        out[n++] = bucket[way];
+    }
+    return n;
+}
+
+static void write_buckets(struct esp_archive *archive, const struct esp_admission *admission)
+{
+    struct esp_sighting packed[WAYS];
+    uint8_t ways;
+    size_t n = 0;
+    for (size_t b = 0; b < admission->n_buckets; b++)
+        n += pack(&admission->sightings[b * WAYS], packed, &ways) > 0;
+    esp_archive_count(archive, &n, LEAST_BYTES);
+    for (uint64_t b = 0; b < admission->n_buckets; b++) {
+        size_t n_counts = pack(&admission->sightings[b * WAYS], packed, &ways);
+        if (n_counts == 0)
+            continue;
+        esp_archive_u64(archive, &b);
+        esp_archive_u8(archive, &ways);
+        esp_archive_bytes(archive, packed, n_counts * sizeof(*packed));
+    }
+}
+
+static void read_buckets(struct esp_archive *archive, struct esp_admission *admission)
+{
+    size_t n = 0;
+    uint64_t next = 0, place = 0;
+    memset(admission->sightings, 0, admission->n_buckets * BUCKET_BYTES);
+    esp_archive_count(archive, &n, LEAST_BYTES);
+    for (size_t i = 0; i < n; i++, next = place + 1) {
+        uint8_t ways = 0;
+        esp_archive_u64(archive, &place);
+        esp_archive_u8(archive, &ways);
+        if (!esp_archive_check(archive, place >= next && place < admission->n_buckets,
+                               "a bucket of admission counts"))
+            return;
+        struct esp_sighting *bucket = &admission->sightings[place * WAYS];
+        bool possible = ways != 0;
+        for (size_t way = 0; way < WAYS; way++) {
+            if ((ways >> way & 1) == 0)
+                continue;
+            esp_archive_bytes(archive, &bucket[way], sizeof(*bucket));
+            possible &= bucket[way].count > 0 && bucket[way].count < admission->admit_after;
+        }
+        if (!esp_archive_check(archive, possible, "a count of sightings"))
+            return;
+    }
 }
 
 void esp_admission_archive(struct esp_archive *archive, struct esp_admission *admission)
 {
-    size_t n = admission->n_buckets * WAYS, n_beyond = 0;
     esp_archive_mark(archive, "admission counts", 1);
     esp_archive_same(archive, admission->n_buckets, "the size of the admission counts");
     esp_archive_same(archive, admission->admit_after, "admit_after");
-    for (size_t i = 0; i < n && esp_archive_is_ok(archive); i += ITEMS_A_BLOCK)
-        block_archive(archive, admission->sightings + i,
-                      n - i < ITEMS_A_BLOCK ? n - i : ITEMS_A_BLOCK);
-    if (!esp_archive_reads(archive))
+    if (admission->n_buckets == 0 || !esp_archive_is_ok(archive))
         return;
-    for (size_t i = 0; i < n; i++)
-        n_beyond += admission->sightings[i].count >= admission->admit_after;
-    esp_archive_check(archive, n_beyond == 0, "a count of sightings");
+    if (esp_archive_reads(archive))
+        read_buckets(archive, admission);
+    else
+        write_buckets(archive, admission);
 }
 
 uint64_t esp_admission_bytes(const struct esp_admission *admission)

@@ -30,7 +30,7 @@ void esp_admission_release(struct esp_admission *admission);
 /* Counts one sighting. True: it was the admit_after-th, and the count starts anew. */
 bool esp_admission_sight(struct esp_admission *admission, uint64_t key);
 
-/* Writes or reads the counts. */
+/* Writes or reads the counts, empty places left out: they are room, and mostly there is plenty. */
 void esp_admission_archive(struct esp_archive *archive, struct esp_admission *admission);
 
 uint64_t esp_admission_bytes(const struct esp_admission *admission);

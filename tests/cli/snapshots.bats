@@ -201,6 +201,35 @@ same_snapshots() {
     [ "$(drift-dump one | wc -l)" -gt 300 ]
 }
 
+@test "snapshot.resume adds one tensor, which is another run and other bytes but nothing that is learned" {
+    simulate one 2
+    train one plain
+    train one whole -o snapshot.resume=on
+    local a b
+    a=$(ls plain/main-* | tail -n 1)
+    b=$(ls whole/main-* | tail -n 1)
+    [ "${a#plain/}" != "${b#whole/}" ]
+    [ "$(stat -c %s "$b")" -gt "$(stat -c %s "$a")" ]
+    diff <(jq '[.models[].weights_hash]' plain.json) <(jq '[.models[].weights_hash]' whole.json)
+    header() { tail -c +9 "$1" | head -c $(($(od -An -tu8 -N8 "$1"))) | jq 'del(.__metadata__)'; }
+    header "$b" | jq -e '.["resume.learner"].dtype == "U8"'
+    diff <(header "$a") <(header "$b" | jq --argjson plain "$(header "$a")" \
+        'with_entries(select(.key as $name | $plain | has($name)))')
+    espalier snapshot verify --from "$b"
+    espalier snapshot export --from "$a" -o a.safetensors
+    espalier snapshot export --from "$b" -o b.safetensors
+    diff <(header a.safetensors) <(header b.safetensors)
+    data() { tail -c +$((9 + $(od -An -tu8 -N8 "$1"))) "$1"; }
+    cmp <(data a.safetensors) <(data b.safetensors)
+}
+
+@test "snapshot.resume with rounded rows is one clear line" {
+    simulate one 1
+    run -64 train one kept -o snapshot.resume=on -o snapshot.rows=bf16
+    output=$(cat kept.err)
+    mentions '[snapshot] resume = on: needs rows = f32, for nothing learns on from rounded rows; choose one'
+}
+
 @test "a state folder that is a file, or below one, is one clear line" {
     simulate one 1
     touch taken

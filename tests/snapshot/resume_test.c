@@ -12,9 +12,11 @@
 #include "snapshot/snapshot_export.h"
 #include "snapshot/snapshot_write.h"
 
-enum { IMPRESSIONS = 1300, N_SCORED = 60, CLICK_WINDOW_MINUTES = 60, BOUNDARY_HOURS = 12 };
+enum { IMPRESSIONS = 1300, N_SCORED = 60, CLICK_WINDOW_MINUTES = 60, NUMBER = 25 };
 
-#define BOUNDARY_US (BOUNDARY_HOURS * ESP_HOUR)
+/* Half past twelve: the window of eleven was scored in part before. */
+#define EVERY_US    (30 * ESP_MINUTE)
+#define BOUNDARY_US (NUMBER * EVERY_US)
 #define RUN         "0123456789abcdef"
 
 static const char *const FIELDS[TEST_FEATURES] = {"ad", "app", "bid"};
@@ -174,9 +176,9 @@ static struct esp_manifest manifest_of(const struct scene *scene)
     struct esp_manifest manifest = {
         .run = RUN,
         .model = "main",
-        .number = BOUNDARY_HOURS,
+        .number = NUMBER,
         .boundary_us = BOUNDARY_US,
-        .every_us = ESP_HOUR,
+        .every_us = EVERY_US,
         .has_installs = true,
         .setup = model->setup,
         .width = model->width,
