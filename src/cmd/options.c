@@ -128,10 +128,9 @@ const struct esp_setting option_table[] = {
           "How long after that nobody is asked about it."),
 
     ROW("state", "folder", TEXT, FIELD(state_folder), "espalier-state",
-        "Where runs keep what they need between starts: fetched schemas, snapshots, how far "
-        "scoring "
-        "came. Made when it is first needed. It serves one `espalier train` and one `espalier "
-        "score` at a time."),
+        "Where runs keep what they need between starts: checkpoints, snapshots, schemas that were "
+        "fetched, how far scoring came. Made when it is first needed. It serves one `espalier "
+        "train` at a time, and one `espalier score` of a topic to an output."),
     CHOICE("state", "checkpoints", FIELD(checkpoints), "auto", "auto|on|off",
            "Whether training writes checkpoints, and goes on from the newest when it starts: "
            "`auto` with --follow."),

@@ -145,9 +145,10 @@ enum esp_status score_loop_init(struct score_loop *loop, const struct score_loop
         loop->n_partitions = 0;
         return esp_fail(err, ESP_ENOMEM, "out of memory for %zu records", config->read_batch);
     }
-    enum esp_status status = open_output(loop, pool, err);
-    if (status == ESP_OK)
-        status = score_positions_load(&loop->positions, run->config, loop->n_partitions, err);
+    enum esp_status status =
+        score_positions_load(&loop->positions, run->config, loop->n_partitions, err);
+    if (status == ESP_OK) /* what is written to is this process' alone now */
+        status = open_output(loop, pool, err);
     if (status == ESP_OK)
         status = score_positions_cut_back(&loop->positions, run->config, inputs->log,
                                           outputs->dead_topic, err);

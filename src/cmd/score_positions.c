@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "cmd/json_file.h"
-#include "core/atomic_file.h"
 
 enum { POSITIONS_VERSION = 2 };
 
@@ -92,16 +91,36 @@ static enum esp_status take(struct score_positions *positions, const json_t *roo
     return take_marks(positions, json_object_get(root, "marks"), err);
 }
 
-/* FOLDER/score.TOPIC.OUTPUT.json; a topic that is a path has its slashes replaced. */
-static char *path_of(const char *folder, const char *topic, const char *output)
+/* score.TOPIC.OUTPUT.ENDING; a topic that is a path has its slashes replaced. NULL: out of memory.
+ */
+static char *name_of(const char *topic, const char *output, const char *ending)
 {
-    char *path = NULL;
-    if (asprintf(&path, "%s/score.%s.%s.json", folder, topic, output) < 0)
+    char *name = NULL;
+    if (asprintf(&name, "score.%s.%s.%s", topic, output, ending) < 0)
         return NULL;
-    for (char *at = path + strlen(folder) + 1; *at != '\0'; at++)
+    for (char *at = name; *at != '\0'; at++)
         if (*at == '/')
             *at = '_';
-    return path;
+    return name;
+}
+
+/* Two processes that score one topic to one output would overwrite each other's positions. */
+static enum esp_status open_folder(struct score_positions *positions, const char *path,
+                                   struct esp_error *err)
+{
+    char *lock = name_of(positions->topic, positions->output, "lock");
+    char *name = name_of(positions->topic, positions->output, "json");
+    enum esp_status status = lock == NULL || name == NULL
+                                 ? esp_fail(err, ESP_ENOMEM, "out of memory for a path")
+                                 : esp_state_folder_open(path, lock, &positions->folder, err);
+    if (status == ESP_OK) {
+        positions->path = esp_state_folder_path(positions->folder, name);
+        if (positions->path == NULL)
+            status = esp_fail(err, ESP_ENOMEM, "out of memory for a path");
+    }
+    free(name);
+    free(lock);
+    return status;
 }
 
 enum esp_status score_positions_load(struct score_positions *positions, const struct config *config,
@@ -114,13 +133,12 @@ enum esp_status score_positions_load(struct score_positions *positions, const st
         .root = options->files_root,
         .n = n,
     };
-    positions->path = path_of(options->state_folder, positions->topic, positions->output);
     positions->next = calloc(n, sizeof *positions->next);
-    if (positions->path == NULL || positions->next == NULL)
+    if (positions->next == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for %zu positions", n);
     for (size_t i = 0; i < n; i++)
         positions->next[i] = -1;
-    enum esp_status status = esp_folder_make(options->state_folder, "[state] folder", err);
+    enum esp_status status = open_folder(positions, options->state_folder, err);
     if (status != ESP_OK)
         return status;
     if (access(positions->path, F_OK) != 0)
@@ -216,6 +234,7 @@ void score_positions_release(struct score_positions *positions)
 {
     for (size_t i = 0; i < N_SCORE_MARKS; i++)
         topic_marks_release(&positions->marks[i]);
+    esp_state_folder_close(positions->folder);
     free(positions->path);
     free(positions->next);
     *positions = (struct score_positions){0};

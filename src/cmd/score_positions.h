@@ -16,16 +16,18 @@
 #include "cmd/config.h"
 #include "cmd/topic_marks.h"
 #include "core/status.h"
+#include "state/state_folder.h"
 
 /* The outputs that are taken back. */
 enum { SCORE_MARKS_SCORES, SCORE_MARKS_DEAD, N_SCORE_MARKS };
 
 /* { 0 } can be released. */
 struct score_positions {
-    char *path;                 /* of the file, owned */
-    const char *topic, *output; /* borrowed from the configuration */
-    const char *root;           /* of a log of files; NULL: Kafka */
-    int64_t *next;              /* (n) the next record of each partition; -1: not begun */
+    struct esp_state_folder *folder; /* locked for this topic and output */
+    char *path;                      /* of the file, owned */
+    const char *topic, *output;      /* borrowed from the configuration */
+    const char *root;                /* of a log of files; NULL: Kafka */
+    int64_t *next;                   /* (n) the next record of each partition; -1: not begun */
     size_t n;
     struct topic_marks marks[N_SCORE_MARKS]; /* files: where the outputs stand; else empty */
     bool is_known; /* the topic was scored before, or is being: what has not begun is new in it */
@@ -33,9 +35,10 @@ struct score_positions {
 
 /*
  * Reads the file, if there is one, for a topic of n partitions; those that it does not know have
- * not begun. Makes the state folder where it is missing.
- * Errors: ESP_EIO, ESP_EDATA (damaged, of other topics, or of a topic with more partitions: the
- * line says what to do), ESP_ENOMEM.
+ * not begun. Makes the state folder where it is missing, and locks it for this topic and output.
+ * Errors: ESP_EIO, ESP_ECONFIG (another process scores this topic to this output), ESP_EDATA
+ * (damaged, of other topics, or of a topic with more partitions: the line says what to do),
+ * ESP_ENOMEM.
  */
 enum esp_status score_positions_load(struct score_positions *positions, const struct config *config,
                                      size_t n, struct esp_error *err);

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/atomic_file.h"
 #include "core/buf.h"
 #include "snapshot/live_set.h"
 #include "snapshot/resume.h"
@@ -18,45 +18,11 @@
 
 /* ---- the folder ------------------------------------------------------------------------------ */
 
-static enum esp_status make_folder(const char *path, struct esp_error *err)
-{
-    struct stat info;
-    if (mkdir(path, 0750) != 0 && errno != EEXIST)
-        return esp_fail(err, ESP_EIO,
-                        "%s: the folder cannot be made: %s; name another in [state] folder", path,
-                        strerror(errno));
-    if (stat(path, &info) == 0 && !S_ISDIR(info.st_mode))
-        errno = ENOTDIR;
-    else if (access(path, W_OK | X_OK) == 0)
-        return ESP_OK;
-    return esp_fail(err, ESP_EIO, "%s: cannot be written to: %s; name another in [state] folder",
-                    path, strerror(errno));
-}
-
-/* Two runs would remove each other's files. */
-static enum esp_status lock_state(struct snapshots *snapshots, struct esp_error *err)
-{
-    char *path = NULL;
-    if (asprintf(&path, "%s/.train.lock", snapshots->config->options.state_folder) < 0)
-        return esp_fail(err, ESP_ENOMEM, "out of memory");
-    enum esp_status status = ESP_OK;
-    snapshots->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (snapshots->lock < 0)
-        status = esp_fail(err, ESP_EIO, "%s cannot be opened: %s", path, strerror(errno));
-    else if (flock(snapshots->lock, LOCK_EX | LOCK_NB) != 0)
-        status = esp_fail(err, ESP_ECONFIG,
-                          "%s is in use by another `espalier train`; stop that one, or give this "
-                          "one a [state] folder of its own",
-                          snapshots->config->options.state_folder);
-    free(path);
-    return status;
-}
-
 enum esp_status snapshots_init(struct snapshots *snapshots, const struct config *config,
                                struct esp_error *err)
 {
-    *snapshots = (struct snapshots){
-        .config = config, .lock = -1, .next_us = ESP_TIME_NONE, .keep_from = INT64_MAX};
+    *snapshots =
+        (struct snapshots){.config = config, .next_us = ESP_TIME_NONE, .keep_from = INT64_MAX};
     snapshots->models = calloc(config->n_models, sizeof *snapshots->models);
     if (snapshots->models == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory");
@@ -78,12 +44,8 @@ enum esp_status snapshots_init(struct snapshots *snapshots, const struct config 
         snapshots->folder = NULL;
         return esp_fail(err, ESP_ENOMEM, "out of memory");
     }
-    enum esp_status status = make_folder(config->options.state_folder, err);
-    if (status == ESP_OK)
-        status = make_folder(snapshots->folder, err);
-    if (status == ESP_OK)
-        status = lock_state(snapshots, err);
-    return status;
+    enum esp_status status = esp_folder_make(config->options.state_folder, "[state] folder", err);
+    return status == ESP_OK ? esp_folder_make(snapshots->folder, "[state] folder", err) : status;
 }
 
 void snapshots_release(struct snapshots *snapshots)
@@ -98,13 +60,11 @@ void snapshots_release(struct snapshots *snapshots)
         }
         free(model->files);
     }
-    if (snapshots->folder != NULL && snapshots->lock >= 0)
-        close(snapshots->lock);
     free(snapshots->models);
     free(snapshots->folder);
     free(snapshots->schemas);
     free(snapshots->saved);
-    *snapshots = (struct snapshots){.lock = -1};
+    *snapshots = (struct snapshots){0};
 }
 
 /* ---- whose impressions ----------------------------------------------------------------------- */

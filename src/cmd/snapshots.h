@@ -47,9 +47,8 @@ typedef enum esp_status snapshot_taker(void *context, size_t model, int64_t numb
                                        const char *path, struct esp_error *err);
 
 struct snapshots {
-    const struct config *config; /* borrowed */
-    char *folder;                /* of the files: [state] folder/snapshots */
-    int lock;                    /* of the state folder, for as long as the run lasts; -1: none */
+    const struct config *config;    /* borrowed */
+    char *folder;                   /* of the files: [state] folder/snapshots */
     struct model_snapshots *models; /* (config->n_models) */
     int64_t next_us;   /* the boundary that is crossed next; ESP_TIME_NONE: no label came */
     uint64_t *schemas; /* (n_schemas) fingerprints of impressions that were learned, ascending */
@@ -64,8 +63,8 @@ struct snapshots {
     size_t n_saved;
 };
 
-/* Makes the folder and locks the one above.
- * Errors: ESP_EIO, ESP_ECONFIG (another run has it), ESP_ENOMEM. */
+/* Makes the folder in the state folder, whose lock the caller holds: two runs would remove each
+ * other's files. Errors: ESP_EIO, ESP_ENOMEM. */
 enum esp_status snapshots_init(struct snapshots *snapshots, const struct config *config,
                                struct esp_error *err);
 

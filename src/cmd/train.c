@@ -51,18 +51,19 @@ static char *build_text(void)
 static enum esp_status find_state(struct train *train, struct esp_error *err)
 {
     const struct config *config = &train->config;
-    if (!config->has_checkpoints)
-        return ESP_OK;
+    enum esp_status status = ESP_OK;
+    if (config->has_checkpoints || config->options.snapshot_every_us > 0)
+        status = esp_state_folder_open(config->options.state_folder, ESP_STATE_LOCK, &train->folder,
+                                       err);
+    if (status != ESP_OK || !config->has_checkpoints)
+        return status;
     struct esp_buf text;
     esp_buf_init(&text, ESP_CHECKPOINT_TEXT_SIZE);
-    enum esp_status status = config_state(config, &text, err);
+    status = config_state(config, &text, err);
     train->state_text = (char *)text.data; /* owned from here on */
     train->build = build_text();
     if (status == ESP_OK && train->build == NULL)
         status = esp_fail(err, ESP_ENOMEM, "out of memory");
-    if (status == ESP_OK)
-        status = esp_state_folder_open(config->options.state_folder, ESP_STATE_LOCK, &train->folder,
-                                       err);
     return status == ESP_OK ? recovery_choose(&train->recovery, train, err) : status;
 }
 

@@ -35,13 +35,16 @@ static size_t folder_length(const char *path)
 enum esp_status esp_folder_make(const char *path, const char *setting, struct esp_error *err)
 {
     struct stat info;
-    bool is_there = mkdir(path, ESP_FOLDER_MODE) == 0 || errno == EEXIST;
-    if (is_there && stat(path, &info) == 0) {
-        if (S_ISDIR(info.st_mode))
+    const char *what = "the folder cannot be made";
+    if (mkdir(path, ESP_FOLDER_MODE) == 0 || errno == EEXIST) {
+        what = "cannot be written to";
+        bool is_folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+        if (is_folder && access(path, W_OK | X_OK) == 0)
             return ESP_OK;
-        errno = ENOTDIR;
+        if (!is_folder)
+            errno = ENOTDIR;
     }
-    return esp_fail(err, ESP_EIO, "%s: the folder cannot be made: %s%s%s", path, strerror(errno),
+    return esp_fail(err, ESP_EIO, "%s: %s: %s%s%s", path, what, strerror(errno),
                     setting == NULL ? "" : "; name another in ", setting == NULL ? "" : setting);
 }
 

@@ -86,10 +86,10 @@ enum esp_status esp_file_sync(const char *path, struct esp_error *err);
 bool esp_fd_write(int fd, const void *bytes, size_t n);
 
 /*
- * Makes a folder whose parent is there; one that is there is fine.
+ * Makes a folder whose parent is there; one that is there is fine, if files can be made in it.
  *
  * setting  what names it, for the message: "[state] folder"; NULL: nothing does
- * Errors: ESP_EIO (it cannot be made or is no folder, the line says why).
+ * Errors: ESP_EIO (it cannot be made or written to, the line says why).
  */
 enum esp_status esp_folder_make(const char *path, const char *setting, struct esp_error *err);
 

@@ -122,10 +122,6 @@ enum esp_status esp_state_folder_open(const char *path, const char *lock,
     enum esp_status status = lock_path == NULL
                                  ? esp_fail(err, ESP_ENOMEM, "out of memory for the state folder")
                                  : esp_folder_make(path, "[state] folder", err);
-    if (status == ESP_OK && access(path, R_OK | W_OK | X_OK) != 0)
-        status =
-            esp_fail(err, ESP_EIO, "%s: cannot be written to: %s; name another in [state] folder",
-                     path, strerror(errno));
     if (status == ESP_OK)
         status = take_lock(folder, lock_path, err);
     if (status == ESP_OK) {

@@ -251,23 +251,6 @@ static void nothing_is_taken_where_every_is_0(void)
     test_bench_end(&bench);
 }
 
-static void one_state_folder_serves_one_run_at_a_time(void)
-{
-    struct test_bench bench;
-    struct snapshots second;
-    struct esp_error err = {0};
-    test_bench_start(&bench, "");
-    for (size_t i = 0; i < 10; i++)
-        test_bench_learn(&bench, i, START + (int64_t)i * ESP_HOUR);
-    g_assert_cmpint(snapshots_init(&second, &bench.config, &err), ==, ESP_ECONFIG);
-    g_assert_nonnull(strstr(err.text, "state is in use by another `espalier train`"));
-    snapshots_release(&second);
-    test_bench_finish(&bench); /* what the first took is still there */
-    snapshots_release(&bench.snapshots);
-    g_assert_cmpint(snapshots_init(&bench.snapshots, &bench.config, NULL), ==, ESP_OK);
-    test_bench_end(&bench);
-}
-
 int main(int argc, char **argv)
 {
     test_start(&argc, &argv);
@@ -289,7 +272,5 @@ int main(int argc, char **argv)
                     tidying_removes_what_killed_runs_left_and_nothing_else);
     g_test_add_func("/snapshots/nothing is taken where every is 0",
                     nothing_is_taken_where_every_is_0);
-    g_test_add_func("/snapshots/one state folder serves one run at a time",
-                    one_state_folder_serves_one_run_at_a_time);
     return g_test_run();
 }

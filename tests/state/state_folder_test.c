@@ -157,7 +157,7 @@ static void test_refused(void)
     const struct {
         const char *path, *text;
     } rows[] = {
-        {file, "the folder cannot be made: Not a directory; name another in [state] folder"},
+        {file, "cannot be written to: Not a directory; name another in [state] folder"},
         {deep, "the folder cannot be made: No such file or directory; name another in [state]"},
         {outer, "/lock: cannot be opened: Is a directory"},
     };
