@@ -390,7 +390,12 @@ enum esp_status inputs_open_new_partitions(struct inputs *inputs, enum esp_event
     if (status == ESP_OK && n_now == 0)
         return esp_fail(err, ESP_EIO, "topic %s is gone: it was deleted while it was read",
                         topic_of(input));
-    if (status != ESP_OK || n_now <= n_before)
+    if (status == ESP_OK && n_now < n_before)
+        return esp_fail(err, ESP_EDATA,
+                        "topic %s has %zu partitions now, %zu before: it was made anew while it "
+                        "was read",
+                        topic_of(input), n_now, n_before);
+    if (status != ESP_OK || n_now == n_before)
         return status;
     struct esp_log_reader **readers = realloc(input->readers, n_now * sizeof *readers);
     if (readers == NULL)

@@ -95,7 +95,8 @@ enum esp_status inputs_pass_gap(struct inputs *inputs, enum esp_event_kind kind,
  * their first record. On failure nothing has changed.
  *
  * out_n   how many there are; 0: none
- * Errors: ESP_EBROKER (look again later), ESP_EIO (the topic is gone), as esp_log_reader_new().
+ * Errors: ESP_EBROKER (look again later), ESP_EIO (the topic is gone), ESP_EDATA (it has fewer
+ * partitions), as esp_log_reader_new().
  */
 enum esp_status inputs_open_new_partitions(struct inputs *inputs, enum esp_event_kind kind,
                                            size_t *out_n, struct esp_error *err);

@@ -43,6 +43,10 @@ static enum esp_status flush_and_save(struct score_loop *loop, struct esp_error 
     loop->has_lost |= status != ESP_OK;
     if (status != ESP_OK || loop->has_lost)
         return status;
+    for (size_t p = 0; p < loop->n_partitions; p++) {
+        if (loop->partitions[p].reader != NULL)
+            score_positions_note(&loop->positions, p, loop->partitions[p].reader);
+    }
     topic_marks_update(&loop->positions.marks[SCORE_MARKS_SCORES], loop->writer);
     topic_marks_update(&loop->positions.marks[SCORE_MARKS_DEAD], loop->outputs->dead);
     return score_positions_save(&loop->positions, err);
@@ -206,6 +210,8 @@ static size_t next_partition(struct score_loop *loop)
 
 static void close_partition(struct score_loop *loop, struct score_partition *partition)
 {
+    score_positions_note(&loop->positions, (size_t)(partition - loop->partitions),
+                         partition->reader);
     esp_log_reader_stats(partition->reader, &partition->stats);
     esp_log_reader_free(partition->reader);
     partition->reader = NULL;

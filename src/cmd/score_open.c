@@ -57,59 +57,37 @@ static enum esp_status open_output(struct score_loop *loop, struct esp_pool *poo
 
 /* ---- inputs ---------------------------------------------------------------------------------- */
 
-static enum esp_status open_reader(const struct score_loop *loop, size_t p, int64_t offset,
-                                   bool follow, struct esp_log_reader **out, struct esp_error *err)
+static enum esp_status open_reader(const struct score_loop *loop, size_t p,
+                                   const struct esp_log_place *place, bool follow,
+                                   struct esp_log_reader **out, struct esp_error *err)
 {
     const struct config *config = loop->run->config;
     struct input *input = &loop->inputs->kinds[ESP_IMPRESSION];
-    return esp_log_reader_new(loop->inputs->log, config->options.inputs[ESP_IMPRESSION].topic, p,
-                              offset, follow, &input->framer, out, err);
-}
-
-/* The offset behind a partition's last record: Kafka tells, files are read for it. */
-static enum esp_status find_end(const struct score_loop *loop, size_t p, int64_t *out,
-                                struct esp_error *err)
-{
-    struct esp_log_reader *reader = NULL;
-    struct esp_log_reader_stats stats;
-    enum esp_log_position position = ESP_LOG_MORE;
-    enum esp_status status = open_reader(loop, p, ESP_OFFSET_EARLIEST, false, &reader, err);
-    if (status != ESP_OK)
-        return status;
-    esp_log_reader_stats(reader, &stats);
-    while (status == ESP_OK && stats.end_offset < 0 && position != ESP_LOG_ENDED) {
-        size_t n = 0;
-        if (esp_log_stops(loop->inputs->log)) {
-            status = esp_fail(err, ESP_EBROKER, "stopped before the end of the input was found");
-            break;
-        }
-        status = esp_log_read(reader, loop->records, loop->config.read_batch, ESP_SECOND, &n,
-                              &position, err);
-        esp_log_reader_stats(reader, &stats);
-    }
-    *out = stats.end_offset >= 0 ? stats.end_offset : stats.next_offset;
-    esp_log_reader_free(reader);
-    return status;
+    return esp_log_reader_new_at(loop->inputs->log, config->options.inputs[ESP_IMPRESSION].topic, p,
+                                 place, follow, &input->framer, out, err);
 }
 
 static enum esp_status open_partition(struct score_loop *loop, size_t p, struct esp_error *err)
 {
     struct score_partition *partition = &loop->partitions[p];
-    int64_t offset = loop->positions.next[p];
+    int64_t offset = loop->positions.next[p], first = 0;
     bool latest = loop->run->config->options.score_from == SCORE_FROM_LATEST;
     enum esp_status status = ESP_OK;
     partition->hasher = esp_hasher_new();
     if (partition->hasher == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for a partition");
     if (offset < 0 && latest && !loop->positions.is_known)
-        status = find_end(loop, p, &offset, err);
+        status = esp_log_bounds(loop->inputs->log,
+                                loop->run->config->options.inputs[ESP_IMPRESSION].topic, p, &first,
+                                &offset, err);
     if (status != ESP_OK)
         return status;
     bool goes_on = loop->positions.next[p] >= 0;
     loop->positions.next[p] = offset;
     struct esp_error why = {0};
-    status = open_reader(loop, p, offset < 0 ? ESP_OFFSET_EARLIEST : offset, loop->config.follow,
-                         &partition->reader, &why);
+    struct esp_log_place place = loop->positions.places[p];
+    place.offset = offset < 0 ? ESP_OFFSET_EARLIEST : offset;
+    status = open_reader(loop, p, &place, loop->config.follow, &partition->reader, &why);
     if (status == ESP_OK) {
         loop->n_open++;
         return ESP_OK;

@@ -68,6 +68,27 @@ static enum esp_status take_marks(struct score_positions *positions, const json_
     return ESP_OK;
 }
 
+/* Those that are not there, or null, stay unknown. False: it is no list of places. */
+static bool take_places(struct score_positions *positions, const json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list) && i < positions->n; i++) {
+        json_t *item = json_array_get(list, i);
+        struct esp_log_place *place = &positions->places[i];
+        const char *file = "";
+        json_int_t n_before = 0, at = 0, first = 0;
+        if (json_is_null(item))
+            continue;
+        if (json_unpack(item, "[s,I,I,I!]", &file, &n_before, &at, &first) != 0 ||
+            strlen(file) >= sizeof place->file || strchr(file, '/') != NULL || n_before < 0 ||
+            n_before > UINT32_MAX || at < 0 || first < 0)
+            return false;
+        *place = (struct esp_log_place){
+            .n_before = (uint32_t)n_before, .at = (uint64_t)at, .first = first};
+        memcpy(place->file, file, strlen(file));
+    }
+    return true;
+}
+
 static enum esp_status take(struct score_positions *positions, const json_t *root,
                             struct esp_error *err)
 {
@@ -88,6 +109,8 @@ static enum esp_status take(struct score_positions *positions, const json_t *roo
             return refuse(positions, "holds no positions that this version can read", err);
         positions->next[i] = begun ? json_integer_value(offset) : -1;
     }
+    if (!take_places(positions, json_object_get(root, "places")))
+        return refuse(positions, "holds no places that this version can read", err);
     return take_marks(positions, json_object_get(root, "marks"), err);
 }
 
@@ -134,7 +157,8 @@ enum esp_status score_positions_load(struct score_positions *positions, const st
         .n = n,
     };
     positions->next = calloc(n, sizeof *positions->next);
-    if (positions->next == NULL)
+    positions->places = calloc(n, sizeof *positions->places);
+    if (positions->next == NULL || positions->places == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for %zu positions", n);
     for (size_t i = 0; i < n; i++)
         positions->next[i] = -1;
@@ -179,10 +203,45 @@ enum esp_status score_positions_grow(struct score_positions *positions, size_t n
     if (next == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for %zu positions", n);
     positions->next = next;
-    while (positions->n < n)
-        positions->next[positions->n++] = -1;
+    struct esp_log_place *places = realloc(positions->places, n * sizeof *places);
+    if (places == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu positions", n);
+    positions->places = places;
+    for (; positions->n < n; positions->n++) {
+        positions->next[positions->n] = -1;
+        positions->places[positions->n] = esp_log_place_at(0);
+    }
     positions->is_known = true;
     return ESP_OK;
+}
+
+void score_positions_note(struct score_positions *positions, size_t partition,
+                          const struct esp_log_reader *reader)
+{
+    struct esp_log_place place;
+    esp_log_reader_place(reader, &place);
+    /* Not what a batch that was called off has read: from the place before it is as good. */
+    if (positions->root != NULL && place.offset == positions->next[partition])
+        positions->places[partition] = place;
+}
+
+/* NULL: out of memory. */
+static json_t *pack_places(const struct score_positions *positions)
+{
+    json_t *list = json_array();
+    bool ok = list != NULL;
+    for (size_t i = 0; ok && i < positions->n; i++) {
+        const struct esp_log_place *place = &positions->places[i];
+        ok = json_array_append_new(
+                 list, place->file[0] == '\0'
+                           ? json_null()
+                           : json_pack("[s,I,I,I]", place->file, (json_int_t)place->n_before,
+                                       (json_int_t)place->at, (json_int_t)place->first)) == 0;
+    }
+    if (ok)
+        return list;
+    json_decref(list);
+    return NULL;
 }
 
 /* NULL: out of memory. */
@@ -220,12 +279,13 @@ enum esp_status score_positions_save(const struct score_positions *positions, st
         ok = json_array_append_new(next, positions->next[i] < 0
                                              ? json_null()
                                              : json_integer(positions->next[i])) == 0;
-    json_t *root = json_pack("{s:i, s:s, s:s, s:s?, s:o, s:o}", "version", POSITIONS_VERSION,
-                             "topic", positions->topic, "output", positions->output, "root",
-                             positions->root, "next", next, "marks", pack_marks(positions));
-    enum esp_status status = root == NULL || !ok
-                                 ? esp_fail(err, ESP_ENOMEM, "out of memory for positions")
-                                 : json_file_write(positions->path, root, NULL, err);
+    json_t *root =
+        json_pack("{s:i, s:s, s:s, s:s?, s:o, s:o, s:o}", "version", POSITIONS_VERSION, "topic",
+                  positions->topic, "output", positions->output, "root", positions->root, "next",
+                  next, "places", pack_places(positions), "marks", pack_marks(positions));
+    enum esp_status status =
+        root == NULL || !ok ? esp_fail(err, ESP_ENOMEM, "out of memory for positions")
+                            : json_file_write(positions->path, root, NULL, err);
     json_decref(root);
     return status;
 }
@@ -237,5 +297,6 @@ void score_positions_release(struct score_positions *positions)
     esp_state_folder_close(positions->folder);
     free(positions->path);
     free(positions->next);
+    free(positions->places);
     *positions = (struct score_positions){0};
 }

@@ -28,6 +28,8 @@ struct score_positions {
     const char *topic, *output;      /* borrowed from the configuration */
     const char *root;                /* of a log of files; NULL: Kafka */
     int64_t *next;                   /* (n) the next record of each partition; -1: not begun */
+    struct esp_log_place *places;    /* (n) files: where that record is, or one before it; file "":
+                                        not known */
     size_t n;
     struct topic_marks marks[N_SCORE_MARKS]; /* files: where the outputs stand; else empty */
     bool is_known; /* the topic was scored before, or is being: what has not begun is new in it */
@@ -58,6 +60,10 @@ enum esp_status score_positions_cut_back(struct score_positions *positions,
 /* The topic has n partitions now; new ones have not begun. Errors: ESP_ENOMEM. */
 enum esp_status score_positions_grow(struct score_positions *positions, size_t n,
                                      struct esp_error *err);
+
+/* Where a reader whose records up to the partition's next one were scored stands. */
+void score_positions_note(struct score_positions *positions, size_t partition,
+                          const struct esp_log_reader *reader);
 
 /* Writes them, once all scores before them are safe. Errors: ESP_EIO, ESP_ENOMEM. */
 enum esp_status score_positions_save(const struct score_positions *positions,

@@ -31,6 +31,7 @@ void esp_container_start(struct esp_container *container, int fd, uint64_t limit
     container->at = 0;
     container->next_offset = first_offset;
     container->state = ESP_CONTAINER_HEADER;
+    container->seek_to = 0;
     esp_buf_clear(&container->schema);
 }
 
@@ -51,6 +52,28 @@ static enum esp_container_step refuse_file(struct esp_container *container, cons
     return pass_over(container, container->window.limit, why, block);
 }
 
+/* The header was read: from there to the place that is wanted, if a block ended before it. */
+static enum esp_status seek(struct esp_container *container, struct esp_error *err)
+{
+    uint64_t to = container->seek_to;
+    struct esp_bytes marker = esp_bytes(NULL, 0);
+    if (to <= container->at)
+        return ESP_OK;
+    if (to > container->window.limit)
+        return esp_fail(err, ESP_EDATA, "it has %llu bytes, and %llu of it were read before",
+                        (unsigned long long)container->window.limit, (unsigned long long)to);
+    container->window.min_bytes = SKIP_BYTES;
+    enum esp_status status =
+        esp_window_view(&container->window, to - ESP_SYNC_BYTES, ESP_SYNC_BYTES, &marker, err);
+    if (status != ESP_OK)
+        return status;
+    if (marker.size < ESP_SYNC_BYTES || memcmp(marker.data, container->sync, ESP_SYNC_BYTES) != 0)
+        return esp_fail(err, ESP_EDATA, "no block ends after its first %llu bytes",
+                        (unsigned long long)to);
+    container->at = to;
+    return ESP_OK;
+}
+
 /* Takes over what the window is about to forget. */
 static enum esp_status keep_header(struct esp_container *container,
                                    const struct esp_container_header *header, struct esp_error *err)
@@ -62,7 +85,7 @@ static enum esp_status keep_header(struct esp_container *container,
     memcpy(container->sync, header->sync, ESP_SYNC_BYTES);
     container->at = header->n_bytes;
     container->state = ESP_CONTAINER_BLOCKS;
-    return ESP_OK;
+    return seek(container, err);
 }
 
 /* Leaves the state at HEADER if the header may still grow. */

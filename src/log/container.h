@@ -49,6 +49,7 @@ struct esp_container {
     enum esp_codec_id codec;
     uint8_t sync[ESP_SYNC_BYTES];
     enum esp_container_state state;
+    uint64_t seek_to; /* where to go on behind the header; 0: there */
 };
 
 enum esp_container_step {
@@ -75,6 +76,16 @@ void esp_container_release(struct esp_container *container);
 void esp_container_start(struct esp_container *container, int fd, uint64_t limit,
                          int64_t first_offset);
 
+/*
+ * Goes on at a place where a block began when the file was read before, in place of the first one,
+ * which next_offset is then the offset of. Right after esp_container_start(). That a marker stands
+ * before it is checked with the header: else esp_container_next() fails once with ESP_EDATA.
+ */
+static inline void esp_container_seek(struct esp_container *container, uint64_t at)
+{
+    container->seek_to = at;
+}
+
 /* The file has grown. */
 static inline void esp_container_grow(struct esp_container *container, uint64_t limit)
 {
@@ -88,7 +99,7 @@ static inline void esp_container_grow(struct esp_container *container, uint64_t 
  * skip_to   blocks that end at or below this offset are returned without their bytes, which then
  *           are not read from the disk either
  * A file without a valid header is one DAMAGE of its whole size, then END.
- * Errors: ESP_EIO, ESP_ENOMEM.
+ * Errors: ESP_EIO, ESP_ENOMEM, ESP_EDATA (only after esp_container_seek(): it is another file).
  */
 enum esp_status esp_container_next(struct esp_container *container, bool may_grow, int64_t skip_to,
                                    enum esp_container_step *out_step,

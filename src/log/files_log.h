@@ -43,7 +43,7 @@ enum esp_status esp_files_cut_back(struct esp_log *log, const char *topic, size_
 
 /* As esp_log_reader_new() and esp_log_writer_new(). */
 enum esp_status esp_files_reader_new(struct esp_log *log, const char *topic, size_t partition,
-                                     int64_t offset, bool follow,
+                                     const struct esp_log_place *place, bool follow,
                                      const struct esp_log_framer *framer,
                                      struct esp_log_reader **out, struct esp_error *err);
 enum esp_status esp_files_writer_new(struct esp_log *log,

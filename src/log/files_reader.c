@@ -41,6 +41,10 @@ struct files_reader {
     char *name; /* of the current file, owned; NULL: none is open */
     int fd;
     struct esp_container container;
+    uint64_t block_at;   /* where the current block begins in its file, */
+    int64_t block_first; /* and the offset of its first record */
+    uint64_t good_at;    /* the same of what follows the last block that was believed */
+    int64_t good_first;
     const void *schema;       /* what the framer gave for the current file; NULL: not asked yet */
     bool is_refused;          /* by the framer */
     uint64_t n_damages;       /* of the current file */
@@ -52,6 +56,7 @@ struct files_reader {
     int64_t block_offset;   /* of the first of them */
     int64_t position;       /* offset of the next record to give */
     int64_t wanted;         /* the offset to begin with, until it was reached; else -1 */
+    bool is_file_gone;      /* the one that held it: no later one may begin behind it */
     struct esp_log_reader_stats stats;
 };
 
@@ -113,10 +118,24 @@ static int64_t base_offset(struct files_reader *reader, const struct esp_folder_
     return file->first_offset;
 }
 
+/* The offset that is wanted was in files that were removed. */
+static enum esp_status fail_gap(const struct files_reader *reader,
+                                const struct esp_folder_file *file, struct esp_error *err)
+{
+    long long wanted = reader->wanted, first = file->first_offset;
+    return esp_fail(err, ESP_EDATA,
+                    "%s: offset %lld is wanted, but the first file that is still there, %s, begins "
+                    "with %lld: %lld records are gone",
+                    reader->path, wanted, file->name, first, first - wanted);
+}
+
 static enum esp_status open_file(struct files_reader *reader, struct esp_error *err)
 {
     const struct esp_folder_file *file = &reader->folder.files[reader->next_file];
     enum esp_status status = ESP_OK;
+    if (reader->is_file_gone && reader->position == reader->wanted &&
+        file->first_offset > reader->wanted)
+        return fail_gap(reader, file, err);
     char *path = NULL;
     struct stat info;
     reader->name = strdup(file->name);
@@ -133,6 +152,8 @@ static enum esp_status open_file(struct files_reader *reader, struct esp_error *
     posix_fadvise(reader->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     uint64_t limit = reader->follow ? (uint64_t)info.st_size : file->size;
     esp_container_start(&reader->container, reader->fd, limit, base_offset(reader, file));
+    reader->good_at = 0;
+    reader->good_first = reader->container.next_offset;
     reader->schema = NULL;
     reader->is_refused = false;
     reader->n_damages = 0;
@@ -243,7 +264,7 @@ static enum esp_status begin_block(struct files_reader *reader,
         reader->block = esp_buf_bytes(&reader->decoded);
     }
     reader->block_left = block->n_records;
-    reader->block_offset = block->first_offset;
+    reader->block_offset = reader->block_first = block->first_offset;
     return ESP_OK;
 }
 
@@ -264,6 +285,7 @@ static enum esp_status advance(struct files_reader *reader, enum advance *out,
     enum esp_container_step step;
     struct esp_container_block block;
     struct esp_error cause = {0};
+    reader->block_at = reader->container.at; /* unless this is the header's step */
     enum esp_status status = esp_container_next(&reader->container, may_grow,
                                                 reader->is_refused ? INT64_MAX : reader->position,
                                                 &step, &block, &cause);
@@ -271,6 +293,10 @@ static enum esp_status advance(struct files_reader *reader, enum advance *out,
         return esp_fail(err, status, "%s/%s: %s", reader->path, reader->name, cause.text);
     switch (step) {
     case ESP_STEP_BLOCK:
+        if (reader->block_at == 0)
+            reader->block_at = reader->good_at;
+        reader->good_at = reader->container.at;
+        reader->good_first = reader->container.next_offset;
         return begin_block(reader, &block, err);
     case ESP_STEP_DAMAGE:
         if (!reader->is_refused)
@@ -294,7 +320,7 @@ static void give_up_block(struct files_reader *reader, int64_t left, int64_t off
     note_damage(reader, reader->block.size, why);
     if ((uint64_t)left > reader->block.size)
         reader->container.next_offset -= left;
-    reader->block_offset = reader->container.next_offset;
+    reader->block_offset = reader->good_first = reader->container.next_offset;
     reader->block_left = 0;
     reader->block.size = 0;
 }
@@ -410,10 +436,31 @@ static void files_reader_commit(struct esp_log_reader *reader)
     (void)reader; /* the caller keeps the offset; nobody else asks */
 }
 
+static void files_reader_place(const struct esp_log_reader *base, struct esp_log_place *out)
+{
+    const struct files_reader *reader = (const struct files_reader *)base;
+    const char *name = reader->name;
+    if (name == NULL && reader->next_file > 0) /* between two: the end of the one before */
+        name = reader->folder.files[reader->next_file - 1].name;
+    bool is_within = reader->block_left > 0;
+    out->offset = reader->position;
+    out->at = is_within ? reader->block_at : reader->good_at;
+    out->first = is_within ? reader->block_first : reader->good_first;
+    if (name == NULL) { /* nothing was opened yet */
+        out->offset = reader->wanted >= 0 ? reader->wanted : ESP_OFFSET_EARLIEST;
+        return;
+    }
+    snprintf(out->file, sizeof out->file, "%s", name);
+    while (out->n_before < reader->folder.n &&
+           esp_folder_compare(reader->folder.files[out->n_before].name, name) < 0)
+        out->n_before++;
+}
+
 static const struct esp_log_reader_ops reader_ops = {
     .free = files_reader_free,
     .read = files_reader_read,
     .stats = files_reader_stats,
+    .place = files_reader_place,
     .commit = files_reader_commit,
 };
 
@@ -430,17 +477,60 @@ static enum esp_status seek(struct files_reader *reader, int64_t offset, struct 
             reader->next_file = i;
     }
     if (folder->n > 0 && folder->files[0].first_offset > offset && reader->next_file == 0)
-        return esp_fail(err, ESP_EDATA,
-                        "%s: offset %lld is wanted, but the first file, %s, begins with %lld: "
-                        "older files were removed, and %lld records are gone",
-                        reader->path, (long long)offset, folder->files[0].name,
-                        (long long)folder->files[0].first_offset,
-                        (long long)(folder->files[0].first_offset - offset));
+        return fail_gap(reader, &folder->files[0], err);
+    return ESP_OK;
+}
+
+/* Index of the file of this name; n: there is none. */
+static size_t find_file(const struct esp_folder *folder, const char *name)
+{
+    size_t after = esp_folder_after(folder, name);
+    return after > 0 && strcmp(folder->files[after - 1].name, name) == 0 ? after - 1 : folder->n;
+}
+
+/* The file of a place is not there. What the other names tell decides, if they tell anything. */
+static enum esp_status seek_without_file(struct files_reader *reader,
+                                         const struct esp_log_place *place, struct esp_error *err)
+{
+    const struct esp_folder *folder = &reader->folder;
+    size_t next = esp_folder_after(folder, place->file);
+    reader->is_file_gone = true;
+    if (next < folder->n && folder->files[next].first_offset >= 0)
+        return seek(reader, place->offset, err);
+    return esp_fail(err, ESP_EDATA,
+                    "%s/%s: is gone, and offset %lld is in it or behind it; put it back, or begin "
+                    "anew",
+                    reader->path, place->file, (long long)place->offset);
+}
+
+/* Opens the file of a place, and goes on at its block. */
+static enum esp_status seek_place(struct files_reader *reader, const struct esp_log_place *place,
+                                  struct esp_error *err)
+{
+    size_t i = find_file(&reader->folder, place->file);
+    if (place->file[0] == '\0')
+        return seek(reader, place->offset, err);
+    reader->wanted = reader->position = place->offset;
+    if (i == reader->folder.n)
+        return seek_without_file(reader, place, err);
+    if (i > place->n_before)
+        esp_log_say(&reader->files->log, ESP_LOG_PROBLEM,
+                    "%s: more files than before, by %zu, stand before %s, which is read already; "
+                    "what is new there is not read",
+                    reader->path, i - place->n_before, place->file);
+    reader->next_file = i;
+    reader->container.next_offset = place->first;
+    enum esp_status status = open_file(reader, err);
+    if (status != ESP_OK)
+        return status;
+    reader->container.next_offset = reader->good_first = place->first;
+    reader->good_at = place->at;
+    esp_container_seek(&reader->container, place->at);
     return ESP_OK;
 }
 
 enum esp_status esp_files_reader_new(struct esp_log *log, const char *topic, size_t partition,
-                                     int64_t offset, bool follow,
+                                     const struct esp_log_place *place, bool follow,
                                      const struct esp_log_framer *framer,
                                      struct esp_log_reader **out, struct esp_error *err)
 {
@@ -466,7 +556,7 @@ enum esp_status esp_files_reader_new(struct esp_log *log, const char *topic, siz
     if (status == ESP_OK)
         status = esp_folder_list(reader->path, &reader->folder, err);
     if (status == ESP_OK)
-        status = seek(reader, offset, err);
+        status = seek_place(reader, place, err);
     if (status != ESP_OK) {
         files_reader_free(&reader->reader);
         return status;

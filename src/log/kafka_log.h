@@ -88,7 +88,7 @@ enum esp_status esp_kafka_topic_properties(struct esp_log *log, const char *topi
 enum esp_status esp_kafka_bounds(struct esp_log *log, const char *topic, size_t partition,
                                  int64_t *out_first, int64_t *out_end, struct esp_error *err);
 enum esp_status esp_kafka_reader_new(struct esp_log *log, const char *topic, size_t partition,
-                                     int64_t offset, bool follow,
+                                     const struct esp_log_place *place, bool follow,
                                      const struct esp_log_framer *framer,
                                      struct esp_log_reader **out, struct esp_error *err);
 enum esp_status esp_kafka_writer_new(struct esp_log *log,

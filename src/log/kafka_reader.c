@@ -323,6 +323,11 @@ static void kafka_reader_stats(const struct esp_log_reader *base, struct esp_log
         out->end_offset = high;
 }
 
+static void kafka_reader_place(const struct esp_log_reader *base, struct esp_log_place *out)
+{
+    out->offset = ((const struct kafka_reader *)base)->stats.next_offset;
+}
+
 static void kafka_reader_commit(struct esp_log_reader *base)
 {
     struct kafka_reader *reader = (struct kafka_reader *)base;
@@ -339,6 +344,7 @@ static const struct esp_log_reader_ops reader_ops = {
     .free = kafka_reader_free,
     .read = kafka_reader_read,
     .stats = kafka_reader_stats,
+    .place = kafka_reader_place,
     .commit = kafka_reader_commit,
 };
 
@@ -395,11 +401,12 @@ static enum esp_status assign(struct kafka_reader *reader, int64_t offset, struc
 }
 
 enum esp_status esp_kafka_reader_new(struct esp_log *log, const char *topic, size_t partition,
-                                     int64_t offset, bool follow,
+                                     const struct esp_log_place *place, bool follow,
                                      const struct esp_log_framer *framer,
                                      struct esp_log_reader **out, struct esp_error *err)
 {
     (void)framer;
+    int64_t offset = place->offset;
     struct kafka_reader *reader = calloc(1, sizeof *reader);
     char *copy = strdup(topic);
     if (reader == NULL || copy == NULL) {

@@ -142,17 +142,54 @@ enum esp_status esp_log_cut_back(struct esp_log *log, const char *topic, size_t 
     return status != ESP_OK ? status : log->ops->cut_back(log, topic, partition, mark, err);
 }
 
-enum esp_status esp_log_reader_new(struct esp_log *log, const char *topic, size_t partition,
-                                   int64_t offset, bool follow, const struct esp_log_framer *framer,
-                                   struct esp_log_reader **out, struct esp_error *err)
+enum esp_status esp_log_reader_new_at(struct esp_log *log, const char *topic, size_t partition,
+                                      const struct esp_log_place *place, bool follow,
+                                      const struct esp_log_framer *framer,
+                                      struct esp_log_reader **out, struct esp_error *err)
 {
     enum esp_status status = check_partition(topic, partition, err);
     if (status != ESP_OK)
         return status;
-    if (offset < 0 && offset != ESP_OFFSET_EARLIEST)
+    if (place->offset < 0 && place->offset != ESP_OFFSET_EARLIEST)
         return esp_fail(err, ESP_EINVAL, "%s [%zu]: offset %lld", topic, partition,
-                        (long long)offset);
-    return log->ops->reader_new(log, topic, partition, offset, follow, framer, out, err);
+                        (long long)place->offset);
+    return log->ops->reader_new(log, topic, partition, place, follow, framer, out, err);
+}
+
+enum esp_status esp_log_reader_new(struct esp_log *log, const char *topic, size_t partition,
+                                   int64_t offset, bool follow, const struct esp_log_framer *framer,
+                                   struct esp_log_reader **out, struct esp_error *err)
+{
+    struct esp_log_place place = esp_log_place_at(offset);
+    return esp_log_reader_new_at(log, topic, partition, &place, follow, framer, out, err);
+}
+
+void esp_log_reader_place(const struct esp_log_reader *reader, struct esp_log_place *out)
+{
+    *out = (struct esp_log_place){.offset = 0};
+    reader->ops->place(reader, out);
+}
+
+void esp_log_place_archive(struct esp_archive *archive, struct esp_log_place *place)
+{
+    size_t n = strnlen(place->file, sizeof place->file);
+    esp_archive_i64(archive, &place->offset);
+    esp_archive_count(archive, &n, 1);
+    if (!esp_archive_check(archive,
+                           n < sizeof place->file &&
+                               (place->offset >= 0 || place->offset == ESP_OFFSET_EARLIEST),
+                           "where an input stood"))
+        return;
+    if (esp_archive_reads(archive))
+        memset(place->file, 0, sizeof place->file);
+    esp_archive_bytes(archive, place->file, n);
+    esp_archive_u32(archive, &place->n_before);
+    esp_archive_u64(archive, &place->at);
+    esp_archive_i64(archive, &place->first);
+    esp_archive_check(archive,
+                      strlen(place->file) == n && strchr(place->file, '/') == NULL &&
+                          place->first >= 0 && place->at <= INT64_MAX,
+                      "where an input stood");
 }
 
 void esp_log_reader_free(struct esp_log_reader *reader)

@@ -148,16 +148,50 @@ enum esp_status esp_log_bounds(struct esp_log *log, const char *topic, size_t pa
 #define ESP_OFFSET_EARLIEST INT64_C(-2)
 
 /*
+ * Where a reader goes on. The offset alone would do where files bear names that tell it; but where
+ * they do not, it is counted from the first file on, and a file that comes to stand before another
+ * one would move it. So in files a place is the beginning of a block, too, which is found at once.
+ */
+struct esp_log_place {
+    int64_t offset; /* of the next record to read, or ESP_OFFSET_EARLIEST */
+    /* files only: */
+    char file[256];    /* the current one, without its folder; "": none was opened yet */
+    uint32_t n_before; /* files that stood before it */
+    uint64_t at;       /* where the block of that record, or the next one, begins in it */
+    int64_t first;     /* the offset of that block's first record */
+};
+
+/* A place that is an offset and no more. */
+static inline struct esp_log_place esp_log_place_at(int64_t offset)
+{
+    return (struct esp_log_place){.offset = offset};
+}
+
+void esp_log_place_archive(struct esp_archive *archive, struct esp_log_place *place);
+
+/*
  * Opens one partition at an offset. A partition is opened once at a time.
  *
  * framer  needed by files, ignored by kafka; borrowed until the reader is freed
  * follow  false: the reader ends at what the log's end was when it was opened;
  *         true: it waits for more
- * Errors: ESP_EBROKER, ESP_EIO, ESP_EDATA (the offset is no longer there: names the gap).
+ * Errors: ESP_EBROKER, ESP_EIO, ESP_EDATA (the offset is no longer there: names the gap, or says
+ *         that the log is another one; esp_log_bounds() tells where to go on all the same).
  */
 enum esp_status esp_log_reader_new(struct esp_log *log, const char *topic, size_t partition,
                                    int64_t offset, bool follow, const struct esp_log_framer *framer,
                                    struct esp_log_reader **out, struct esp_error *err);
+
+/* The same at a place. Files that came to stand before it are reported, and not read.
+ * Errors: the same, ESP_EDATA (files: the file is gone, or is another one). */
+enum esp_status esp_log_reader_new_at(struct esp_log *log, const char *topic, size_t partition,
+                                      const struct esp_log_place *place, bool follow,
+                                      const struct esp_log_framer *framer,
+                                      struct esp_log_reader **out, struct esp_error *err);
+
+/* Where the next read goes on; from there another reader gives the same records. */
+void esp_log_reader_place(const struct esp_log_reader *reader, struct esp_log_place *out);
+
 void esp_log_reader_free(struct esp_log_reader *reader);
 
 enum esp_log_position {

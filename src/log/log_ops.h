@@ -25,8 +25,9 @@ struct esp_log_ops {
     enum esp_status (*cut_back)(struct esp_log *log, const char *topic, size_t partition,
                                 const struct esp_log_mark *mark, struct esp_error *err);
     enum esp_status (*reader_new)(struct esp_log *log, const char *topic, size_t partition,
-                                  int64_t offset, bool follow, const struct esp_log_framer *framer,
-                                  struct esp_log_reader **out, struct esp_error *err);
+                                  const struct esp_log_place *place, bool follow,
+                                  const struct esp_log_framer *framer, struct esp_log_reader **out,
+                                  struct esp_error *err);
     enum esp_status (*writer_new)(struct esp_log *log, const struct esp_log_writer_config *config,
                                   struct esp_log_writer **out, struct esp_error *err);
 };
@@ -45,6 +46,7 @@ struct esp_log_reader_ops {
                             size_t capacity, int64_t timeout_us, size_t *out_n,
                             enum esp_log_position *out_position, struct esp_error *err);
     void (*stats)(const struct esp_log_reader *reader, struct esp_log_reader_stats *out);
+    void (*place)(const struct esp_log_reader *reader, struct esp_log_place *out);
     void (*commit)(struct esp_log_reader *reader);
 };
 

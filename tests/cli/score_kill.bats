@@ -97,3 +97,18 @@ letters() {
     diff before after
     [ "$(jq -c '[.version, (.marks | length)]' "$state")" = '[2,2]' ]
 }
+
+@test "a file that comes to stand before others moves no position" {
+    mkdir kept
+    mv data/impressions/partition=1/*.avro kept/second.avro
+    mv data/impressions/partition=0/*.avro data/impressions/partition=0/m.avro
+    espalier score --config e.ini --snapshot one.safetensors --summary s.json >/dev/null 2>&1
+    cp kept/second.avro data/impressions/partition=0/a.avro
+    cp kept/second.avro data/impressions/partition=0/z.avro
+    n=$(jq .read s.json)
+    espalier score --config e.ini --snapshot one.safetensors --summary s.json >/dev/null 2>log
+    grep -q "by 1, stand before m.avro" log
+    [ "$(jq .read s.json)" = $((30000 - n)) ]
+    score_tool scores e.ini >got
+    same_records want got
+}
