@@ -189,27 +189,31 @@ void checkpoints_leave(struct checkpoints *checkpoints)
     checkpoints->next++;
 }
 
-/* Outputs were flushed when the threads ended, so that all has arrived. */
-static enum esp_status write_last(struct checkpoints *checkpoints, struct esp_error *err)
+static enum esp_status wait_and_commit(struct checkpoints *checkpoints, struct esp_error *err)
 {
-    enum esp_status status = start(checkpoints, checkpoints->begun_watermark_us, err);
-    if (status != ESP_OK)
-        return status;
     enum esp_checkpoint_progress progress = ESP_CHECKPOINT_RUNNING;
     while (progress == ESP_CHECKPOINT_RUNNING)
         progress = esp_checkpoint_fork_wait(checkpoints->fork, -1, err);
-    return progress == ESP_CHECKPOINT_WRITTEN ? commit_if_settled(checkpoints, err) : err->status;
+    if (progress != ESP_CHECKPOINT_WRITTEN)
+        return err->status;
+    enum esp_status status = commit_if_settled(checkpoints, err);
+    if (status == ESP_OK && esp_checkpoint_fork_poll(checkpoints->fork, err) != ESP_CHECKPOINT_IDLE)
+        return esp_fail(err, ESP_EBROKER, "what was written before it did not arrive");
+    return status;
 }
 
-enum esp_status checkpoints_last(struct checkpoints *checkpoints, struct esp_error *err)
+enum esp_status checkpoints_write(struct checkpoints *checkpoints, int64_t watermark_us,
+                                  struct esp_error *err)
 {
     struct esp_error why = {0};
     if (checkpoints->fork == NULL)
         return ESP_OK;
     checkpoints->begun_us = run_clock_us();
-    checkpoints->begun_watermark_us = checkpoints->train->run.ingest.watermark_us;
-    enum esp_status status = write_last(checkpoints, &why);
+    checkpoints->begun_watermark_us = watermark_us;
+    enum esp_status status = start(checkpoints, watermark_us, &why);
+    if (status == ESP_OK)
+        status = wait_and_commit(checkpoints, &why);
     if (status == ESP_OK)
         return ESP_OK;
-    return esp_fail(err, status, "the last checkpoint could not be written: %s", why.text);
+    return esp_fail(err, status, "a checkpoint could not be written: %s", why.text);
 }

@@ -52,13 +52,15 @@ void checkpoints_begin(struct checkpoints *checkpoints, int64_t now_us, int64_t 
 /* Looks after one that was begun. Call often. */
 void checkpoints_tick(struct checkpoints *checkpoints, int64_t now_us);
 
-/* The ingest thread ends: one that is not finished is given up, for checkpoints_last() follows. */
+/* The ingest thread ends: one that is not finished is given up, for checkpoints_write() follows. */
 void checkpoints_leave(struct checkpoints *checkpoints);
 
 /*
- * The state at the end of a run that did not fail, written while the caller waits: all threads have
- * ended. Errors: ESP_EIO, ESP_ENOMEM; the checkpoint before is still there.
+ * Writes one while the caller waits, with nothing else at work: before the threads start, and at
+ * the end of a run that did not fail. Errors: ESP_EIO, ESP_EBROKER, ESP_ENOMEM; those before it are
+ * still there.
  */
-enum esp_status checkpoints_last(struct checkpoints *checkpoints, struct esp_error *err);
+enum esp_status checkpoints_write(struct checkpoints *checkpoints, int64_t watermark_us,
+                                  struct esp_error *err);
 
 #endif

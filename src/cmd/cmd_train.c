@@ -114,7 +114,7 @@ static int train_run(struct train *train, struct supervise *supervise)
     publishing_wait(&train->publishing, refresh, &watch);
     publishing_end(&train->publishing);
     if (train->run.failure.status == ESP_OK)
-        checkpoints_last(&train->checkpoints, &train->run.failure);
+        checkpoints_write(&train->checkpoints, train->run.ingest.watermark_us, &train->run.failure);
     display_end(&watch.display);
     display_write(&watch.display, stdout);
     struct esp_error err = train->run.failure;

@@ -133,7 +133,7 @@ static void publish_positions(struct ingest *ingest, size_t n_partitions)
             positions->items[positions->n++] = (struct esp_input_offset){
                 .topic = esp_bytes_of(ingest->run->config->options.inputs[kind].topic),
                 .partition = (int32_t)p,
-                .offset = input->next[p],
+                .offset = input->next[p].offset,
             };
         }
     }
@@ -354,9 +354,7 @@ static enum esp_status decode(struct ingest *ingest, enum esp_event_kind kind, s
 /* Everything that its reader gave so far is in the join. */
 static void note_taken(struct input *input, uint32_t partition)
 {
-    struct esp_log_reader_stats stats;
-    esp_log_reader_stats(input->readers[partition], &stats);
-    input->next[partition] = stats.next_offset;
+    esp_log_reader_place(input->readers[partition], &input->next[partition]);
 }
 
 static enum esp_status read_once(struct ingest *ingest, enum esp_event_kind kind,

@@ -8,6 +8,7 @@
 #include "event/avro_schema.h"
 
 enum { PEEK_BATCH = 256 };
+static const struct esp_log_place beginning = {.offset = ESP_OFFSET_EARLIEST};
 static const int64_t look_patience_us = ESP_SECOND; /* for a look that will be repeated */
 
 static const char *topic_of(const struct input *input)
@@ -246,12 +247,12 @@ static enum esp_status missing_topic(const struct config *config, int kind, stru
 static enum esp_status grow_positions(struct input *input, size_t n_before, size_t n_now,
                                       struct esp_error *err)
 {
-    int64_t *next = realloc(input->next, n_now * sizeof *next);
+    struct esp_log_place *next = realloc(input->next, n_now * sizeof *next);
     if (next == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for %zu partitions", n_now);
     input->next = next;
     for (size_t p = n_before; p < n_now; p++)
-        next[p] = ESP_OFFSET_EARLIEST;
+        next[p] = esp_log_place_at(ESP_OFFSET_EARLIEST);
     return ESP_OK;
 }
 
@@ -283,14 +284,14 @@ void inputs_archive(struct esp_archive *archive, struct inputs *inputs)
         struct input *input = &inputs->kinds[kind];
         struct input_read read = inputs_read(input);
         size_t n = input->n_partitions;
-        esp_archive_count(archive, &n, sizeof *input->next);
+        esp_archive_count(archive, &n, 1);
         if (n > input->n_partitions)
             esp_archive_fail(archive, ESP_ECONFIG,
                              "topic %s has %zu partitions, and had %zu when the state was saved: "
                              "it was made anew; give the run another [state] folder",
                              topic_of(input), input->n_partitions, n);
-        else if (n > 0)
-            esp_archive_bytes(archive, input->next, n * sizeof *input->next);
+        for (size_t p = 0; p < n && esp_archive_is_ok(archive); p++)
+            esp_log_place_archive(archive, &input->next[p]);
         esp_archive_u64(archive, &read.bytes);
         esp_archive_u64(archive, &read.damaged_files);
         esp_archive_u64(archive, &read.skipped_bytes);
@@ -314,12 +315,12 @@ struct input_read inputs_read(const struct input *input)
 }
 
 static enum esp_status open_reader(struct inputs *inputs, int kind, size_t partition,
-                                   int64_t offset, bool follow, struct esp_log_reader **out,
-                                   struct esp_error *err)
+                                   const struct esp_log_place *place, bool follow,
+                                   struct esp_log_reader **out, struct esp_error *err)
 {
     struct input *input = &inputs->kinds[kind];
-    return esp_log_reader_new(inputs->log, inputs->config->options.inputs[kind].topic, partition,
-                              offset, follow, &input->framer, out, err);
+    return esp_log_reader_new_at(inputs->log, inputs->config->options.inputs[kind].topic, partition,
+                                 place, follow, &input->framer, out, err);
 }
 
 /* Opens a partition's reader where the run is, or behind a gap. */
@@ -329,7 +330,7 @@ static enum esp_status open_next(struct inputs *inputs, int kind, size_t p, bool
     struct input *input = &inputs->kinds[kind];
     struct esp_error why = {0};
     enum esp_status status =
-        open_reader(inputs, kind, p, input->next[p], follow, &input->readers[p], &why);
+        open_reader(inputs, kind, p, &input->next[p], follow, &input->readers[p], &why);
     if (status == ESP_OK)
         return ESP_OK;
     if (status != ESP_EDATA)
@@ -359,7 +360,7 @@ enum esp_status inputs_pass_gap(struct inputs *inputs, enum esp_event_kind kind,
                                 bool follow, const struct esp_error *why, struct esp_error *err)
 {
     struct input *input = &inputs->kinds[kind];
-    int64_t first = 0, end = 0, wanted = input->next[partition];
+    int64_t first = 0, end = 0, wanted = input->next[partition].offset;
     enum esp_status status =
         esp_log_bounds(inputs->log, topic_of(input), partition, &first, &end, err);
     if (status != ESP_OK)
@@ -373,10 +374,10 @@ enum esp_status inputs_pass_gap(struct inputs *inputs, enum esp_event_kind kind,
     esp_log_reader_free(input->readers[partition]);
     input->readers[partition] = NULL;
     input->before.gap_records += (uint64_t)(first - wanted);
-    input->next[partition] = first;
+    input->next[partition] = esp_log_place_at(first);
     esp_log(ESP_WARN, "going on behind a gap", "what", why->text, NULL);
-    return open_reader(inputs, (int)kind, partition, first, follow, &input->readers[partition],
-                       err);
+    return open_reader(inputs, (int)kind, partition, &input->next[partition], follow,
+                       &input->readers[partition], err);
 }
 
 enum esp_status inputs_open_new_partitions(struct inputs *inputs, enum esp_event_kind kind,
@@ -403,8 +404,7 @@ enum esp_status inputs_open_new_partitions(struct inputs *inputs, enum esp_event
     input->readers = readers;
     status = grow_positions(input, n_before, n_now, err);
     for (; status == ESP_OK && n_opened < n_now; n_opened += status == ESP_OK)
-        status =
-            open_reader(inputs, kind, n_opened, ESP_OFFSET_EARLIEST, true, &readers[n_opened], err);
+        status = open_reader(inputs, kind, n_opened, &beginning, true, &readers[n_opened], err);
     if (status != ESP_OK) {
         while (n_opened > n_before)
             esp_log_reader_free(readers[--n_opened]);
@@ -505,8 +505,7 @@ static enum esp_status peek_partition(struct inputs *inputs, int kind, size_t pa
                                       struct esp_error *err)
 {
     struct esp_log_reader *reader = NULL;
-    enum esp_status status =
-        open_reader(inputs, kind, partition, ESP_OFFSET_EARLIEST, false, &reader, err);
+    enum esp_status status = open_reader(inputs, kind, partition, &beginning, false, &reader, err);
     if (status != ESP_OK)
         return status;
     struct esp_record records[PEEK_BATCH];

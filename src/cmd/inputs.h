@@ -26,7 +26,7 @@ struct input {
     struct esp_log_framer framer;    /* the decoder's, with refusals noted below */
     size_t n_partitions;             /* 0: the input is not read */
     struct esp_log_reader **readers; /* (n_partitions) */
-    int64_t *next;                   /* (n_partitions) what the run takes next; before that all is
+    struct esp_log_place *next;      /* (n_partitions) what the run takes next; before that all is
                                         taken */
     struct esp_error refusal;        /* the first container or registered schema that does not fit
                                         the topic, and why */

@@ -203,13 +203,34 @@ static enum esp_status make_stages(struct train *train, struct esp_error *err)
     return status == ESP_OK ? make_ingest(train, err) : status;
 }
 
+/* Fills the stages, and leaves of what is outside only what they know of. */
+static enum esp_status go_on(struct train *train, struct esp_error *err)
+{
+    enum esp_status status = train_state_read(train, train->recovery.from, err);
+    train->recovery.is_unfit = status == ESP_EDATA;
+    if (status == ESP_OK)
+        status = outputs_cut_back(&train->ingest_outputs, err);
+    return status == ESP_OK ? outputs_cut_back(&train->learning_outputs, err) : status;
+}
+
+/* A first checkpoint comes before the first record: it says where the outputs began. */
+static enum esp_status begin(struct train *train, struct esp_error *err)
+{
+    if (!train->config.has_checkpoints)
+        return ESP_OK;
+    enum esp_status status = outputs_begin(&train->ingest_outputs, err);
+    if (status == ESP_OK)
+        status = outputs_begin(&train->learning_outputs, err);
+    return status == ESP_OK ? checkpoints_write(&train->checkpoints, ESP_TIME_NONE, err) : status;
+}
+
 static enum esp_status build_once(struct train *train, struct esp_error *err)
 {
     enum esp_status status = open_all(train, err);
     if (status == ESP_OK)
         status = make_stages(train, err);
-    if (status == ESP_OK && train->recovery.from != NULL)
-        status = train_state_read(train, train->recovery.from, err);
+    if (status == ESP_OK)
+        status = train->recovery.from != NULL ? go_on(train, err) : begin(train, err);
     if (status == ESP_OK)
         snapshots_tidy(&train->learning.snapshots);
     if (status == ESP_OK)

@@ -12,6 +12,14 @@ static void inputs_section(struct esp_archive *archive, struct train *train)
     inputs_archive(archive, &train->inputs);
 }
 
+/* By their places in the decoders the join names schemas. */
+static void schemas_section(struct esp_archive *archive, struct train *train)
+{
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
+        if (train->inputs.kinds[kind].decoder != NULL)
+            esp_decoder_archive(archive, train->inputs.kinds[kind].decoder);
+}
+
 static void ingest_section(struct esp_archive *archive, struct train *train)
 {
     ingest_archive(archive, &train->ingest);
@@ -65,6 +73,7 @@ struct section {
 };
 static const struct section before_readers[] = {
     {"inputs", inputs_section},
+    {"schemas", schemas_section},
 };
 static const struct section after_readers[] = {
     {"ingest", ingest_section},       {"features", features_section},
