@@ -268,7 +268,8 @@ static enum esp_status finish(struct learning *learning, struct esp_error *err)
     if (learning->is_over)
         return ESP_OK;
     bool ended = time_has_ended(learning), goes_on = learning->run->config->has_checkpoints;
-    enum esp_status status = ended || !goes_on ? close_batches(learning, err) : ESP_OK;
+    enum esp_status status = ended || !goes_on ? close_batches(learning, err)
+                                               : measuring_settle(&learning->measuring, err);
     if (status != ESP_OK || !ended)
         return status;
     for (size_t i = 0; i < learning->run->config->n_models; i++)
