@@ -2,7 +2,7 @@
 #include "join/intake.h"
 
 #include "core/hash.h"
-#include "testkit.h"
+#include "join_helper.h"
 
 enum { N = 4 }; /* partitions: impressions 0 and 1, clicks 0; impressions 2 where it is added */
 
@@ -25,13 +25,13 @@ struct world {
     int64_t last_asked_us[N], longest_unasked_us;
 };
 
-static void world_init(struct world *world, bool follow, bool close)
+static void world_init_more(struct world *world, bool follow, bool close, size_t n_more)
 {
-    struct esp_joiner_config joiner_config = {.n_partitions = {2, 1, 0},
+    struct esp_joiner_config joiner_config = {.n_partitions = {2 + n_more, 1, 0},
                                               .click_window_us = 10,
                                               .future_us = ESP_HOUR,
                                               .segment_bytes = 4096};
-    struct esp_intake_config config = {.n_partitions = {2, 1, 0},
+    struct esp_intake_config config = {.n_partitions = {2 + n_more, 1, 0},
                                        .skew_us = 100,
                                        .idle_after_us = 30 * ESP_SECOND,
                                        .follow = follow,
@@ -42,6 +42,11 @@ static void world_init(struct world *world, bool follow, bool close)
     for (size_t i = 0; i < N; i++)
         world->fakes[i] = (struct fake){.kind = i == 2 ? ESP_CLICK : ESP_IMPRESSION,
                                         .partition = i == 2 ? 0 : (uint32_t)MIN(i, 2)};
+}
+
+static void world_init(struct world *world, bool follow, bool close)
+{
+    world_init_more(world, follow, close, 0);
 }
 
 static void world_release(struct world *world)
@@ -272,6 +277,90 @@ static void test_added_full(void)
     world_release(&world);
 }
 
+/* ---- in a checkpoint ---- */
+
+/* Joiner and intake of another process that goes on from the state of these, with n_more partitions
+ * of impressions. */
+static void kill_world(struct world *world, bool close, size_t n_more)
+{
+    struct world again;
+    struct esp_archive archive;
+    struct esp_buf bytes;
+    esp_buf_init(&bytes, 1 << 20);
+    esp_archive_write_to(&archive, join_archive_sink, &bytes);
+    esp_joiner_archive(&archive, world->joiner);
+    esp_intake_archive(&archive, world->intake);
+    g_assert_cmpint(esp_archive_end(&archive, NULL), ==, ESP_OK);
+    world_init_more(&again, world->follow, close, n_more);
+    esp_archive_read_from(&archive, esp_buf_bytes(&bytes));
+    esp_joiner_archive(&archive, again.joiner);
+    esp_intake_archive(&archive, again.intake);
+    g_assert_cmpint(esp_archive_end(&archive, NULL), ==, ESP_OK);
+    memcpy(again.fakes, world->fakes, sizeof again.fakes);
+    g_string_append(again.reads, world->reads->str);
+    esp_buf_release(&bytes);
+    world_release(world);
+    *world = again; /* whose clock begins at 0 */
+}
+
+/* What had ended under `hold` has more to read in a later run. */
+static void test_goes_on(void)
+{
+    static const int64_t a[] = {10, 20, 90, 95}, b[] = {15, 16, 17, 120}, c[] = {12, 50, 60, 61};
+    struct world world;
+    world_init(&world, false, false);
+    world.fakes[0] = (struct fake){ESP_IMPRESSION, 0, a, NULL, 2, 0};
+    world.fakes[1] = (struct fake){ESP_IMPRESSION, 1, b, NULL, 2, 0};
+    world.fakes[2] = (struct fake){ESP_CLICK, 0, c, NULL, 2, 0};
+    while (step(&world))
+        continue;
+    g_assert_cmpuint(world.reads->len, ==, 6);
+    g_assert_cmpint(esp_joiner_watermark(world.joiner), ==, 16);
+    kill_world(&world, true, 0);
+    g_assert_cmpint(esp_joiner_watermark(world.joiner), ==, 16);
+    g_assert_cmpuint(esp_intake_n_reached(world.intake), ==, 3);
+    for (size_t i = 0; i < 3; i++)
+        world.fakes[i].n = 4;
+    g_string_truncate(world.reads, 0);
+    while (step(&world))
+        continue;
+    /* b stands at 16 and reads to its end, a at 20 and goes to 90, past c at 50, which ends. */
+    g_assert_cmpstr(world.reads->str, ==, "bbacca");
+    g_assert_cmpint(esp_joiner_close(world.joiner, NULL), ==, ESP_OK);
+    /* What was closed stays so: nothing is read of it. */
+    kill_world(&world, true, 0);
+    g_assert_true(esp_joiner_is_closed(world.joiner));
+    g_assert_false(step(&world));
+    world_release(&world);
+}
+
+/* Silence is counted from the start of the process; a partition that is found at the start is one
+ * that was added. */
+static void test_silence_begins_anew(void)
+{
+    static const int64_t a[] = {10}, b[] = {15}, c[] = {12};
+    static const int64_t at_once[] = {0};
+    struct world world;
+    world_init(&world, true, false);
+    world.fakes[0] = (struct fake){ESP_IMPRESSION, 0, a, at_once, 1, 0};
+    world.fakes[1] = (struct fake){ESP_IMPRESSION, 1, b, at_once, 1, 0};
+    world.fakes[2] = (struct fake){ESP_CLICK, 0, c, at_once, 1, 0};
+    while (world.now_us < 40 * ESP_SECOND)
+        step(&world);
+    g_assert_cmpuint(esp_intake_n_idle(world.intake), ==, 3);
+    g_assert_cmpint(esp_joiner_watermark(world.joiner), ==, 15);
+    kill_world(&world, false, 1);
+    g_assert_cmpuint(esp_intake_n_idle(world.intake), ==, 0);
+    g_assert_cmpint(esp_joiner_watermark(world.joiner), ==, 15);
+    while (world.now_us < 20 * ESP_SECOND)
+        step(&world);
+    g_assert_cmpuint(esp_intake_n_idle(world.intake), ==, 1); /* the new one, at once */
+    while (world.now_us < 40 * ESP_SECOND)
+        step(&world);
+    g_assert_cmpuint(esp_intake_n_idle(world.intake), ==, 4);
+    world_release(&world);
+}
+
 int main(int argc, char **argv)
 {
     test_start(&argc, &argv);
@@ -287,5 +376,8 @@ int main(int argc, char **argv)
                     test_added_empty);
     g_test_add_func("/intake/\"a partition that is added is read before W goes on\"",
                     test_added_full);
+    g_test_add_func("/intake/\"what had ended goes on in a later run, what was closed does not\"",
+                    test_goes_on);
+    g_test_add_func("/intake/\"silence begins anew in a new process\"", test_silence_begins_anew);
     return g_test_run();
 }
