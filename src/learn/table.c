@@ -334,9 +334,9 @@ uint64_t esp_table_hash(const struct esp_table *table)
             continue;
         size_t row = table->row_of[i];
         const struct esp_row_meta *meta = &table->meta[row];
-        uint64_t parts[4] = {table->keys[i], (uint64_t)meta->trained_us, meta->steps,
-                             esp_hash(esp_bytes(table->rows + row * table->stride,
-                                                table->stride * sizeof(float)))};
+        uint64_t parts[4] = {
+            table->keys[i], (uint64_t)meta->trained_us, meta->steps,
+            esp_hash(esp_bytes(table->rows + row * table->stride, table->stride * sizeof(float)))};
         hash += esp_hash(esp_bytes(parts, sizeof(parts)));
     }
     return hash;
