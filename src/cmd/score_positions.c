@@ -283,9 +283,9 @@ enum esp_status score_positions_save(const struct score_positions *positions, st
         json_pack("{s:i, s:s, s:s, s:s?, s:o, s:o, s:o}", "version", POSITIONS_VERSION, "topic",
                   positions->topic, "output", positions->output, "root", positions->root, "next",
                   next, "places", pack_places(positions), "marks", pack_marks(positions));
-    enum esp_status status =
-        root == NULL || !ok ? esp_fail(err, ESP_ENOMEM, "out of memory for positions")
-                            : json_file_write(positions->path, root, NULL, err);
+    enum esp_status status = root == NULL || !ok
+                                 ? esp_fail(err, ESP_ENOMEM, "out of memory for positions")
+                                 : json_file_write(positions->path, root, NULL, err);
     json_decref(root);
     return status;
 }
