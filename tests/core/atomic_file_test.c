@@ -14,11 +14,12 @@
 /* ---- what is replaced: the Nth of these fails, and all are counted --------------------------- */
 
 enum call { CALL_FSYNC, CALL_RENAME, CALL_LINK, N_CALLS };
-static int n_calls[N_CALLS], fails_at[N_CALLS];
+static atomic_int n_calls[N_CALLS];
+static int fails_at[N_CALLS];
 
 static bool fails(enum call call)
 {
-    if (++n_calls[call] != fails_at[call])
+    if (atomic_fetch_add(&n_calls[call], 1) + 1 != fails_at[call])
         return false;
     errno = EIO;
     return true;
@@ -32,7 +33,8 @@ static void expect_calls(int n_fsync, int n_rename)
 
 static void reset_calls(void)
 {
-    memset(n_calls, 0, sizeof n_calls);
+    for (size_t i = 0; i < N_CALLS; i++)
+        atomic_store(&n_calls[i], 0);
     memset(fails_at, 0, sizeof fails_at);
 }
 
