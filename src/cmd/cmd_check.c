@@ -11,6 +11,7 @@
 #include "cmd/figures.h"
 #include "cmd/inputs.h"
 #include "cmd/outputs.h"
+#include "cmd/retention.h"
 #include "cmd/serving.h"
 #include "cmd/snapshot_topic.h"
 #include "core/logger.h"
@@ -141,7 +142,7 @@ static enum esp_status check_input(struct inputs *inputs, enum esp_event_kind ki
         return esp_fail(err, ESP_EDATA, "topic %s: none of its first %zu records can be used: %s",
                         options->topic, peek.n_records,
                         esp_reject_text((enum esp_reject)peek.first_reject));
-    return ESP_OK;
+    return retention_check(inputs->config, inputs->log, kind, err);
 }
 
 static void print_join(const struct config *config)

@@ -3,6 +3,7 @@
 load cli.bash
 
 setup() {
+    PATH=$ESPALIER_BUILD/tests/bin:$PATH
     [ -n "${ESPALIER_TEST_BROKER:-}" ] || skip "no broker"
     use_folder
     prefix=bats-$$-$BATS_TEST_NUMBER-$RANDOM-
@@ -196,4 +197,25 @@ print(s.getsockname()[1])')
         grep "is not published: the run was told to stop" $every.log
         [ "$(jq '.models[0].snapshots.given_up' $every.json)" -gt 0 ]
     done
+}
+
+# The broker goes by its own clock, or it would remove the old events at once.
+@test "check compares how long topics keep records with what a start without its state needs" {
+    topic_tool "$ESPALIER_TEST_BROKER" create "${prefix}impressions" 1 retention.ms=3600000 \
+        retention.bytes=500000000 message.timestamp.type=LogAppendTime
+    topic_tool "$ESPALIER_TEST_BROKER" create "${prefix}clicks" 1 cleanup.policy=compact,delete \
+        retention.ms=864000000 message.timestamp.type=LogAppendTime
+    topic_tool "$ESPALIER_TEST_BROKER" create "${prefix}installs" 1 retention.ms=-1
+    simulate "kafka:$ESPALIER_TEST_BROKER" --prefix "$prefix"
+    run espalier check --config kafka.ini --create-topics -o clicks.grace=10m -o snapshot.every=2h \
+        -o drift.window=2h
+    [ "$status" -eq 0 ]
+    # 30m + 6h + 10m + 2h
+    says_line "               keeps 1h; a start without its state needs 520m of it"
+    says_line "               warning: retention.ms keeps 1h, and 520m is needed; raise it to 31200000 or more"
+    mentions "warning: retention.bytes keeps 500000000 bytes a partition, whatever their age, and 520m is needed"
+    says_line "               keeps 10d; a start without its state needs 520m of it"
+    says_line "               warning: cleanup.policy = compact,delete removes all but the last record of a key; set it to delete"
+    says_line "               keeps records of any age; a start without its state needs 520m of it"
+    [ "$(grep -c warning <<<"$output")" = 3 ]
 }
