@@ -366,7 +366,7 @@ print(s.getsockname()[1])')
     grep -oE '^\| `espalier_[a-z_]+` \| (counter|gauge) \|' "$SOURCE/docs/scoring.md" |
         tr -d '|`' | awk '{ print $1, $2 }' | sort >listed
     sed -n 's/^# TYPE \(espalier_[a-z_]*\) /\1 /p' metrics |
-        grep -vE '^espalier_(build_info|ready|thread_silence_seconds|http_answers_total) ' |
+        grep -vE '^espalier_(build_info|ready|thread_silence_seconds|http_answers_total|http_cut_connections_total) ' |
         sort >shown
     diff listed shown
     while IFS='|' read -r _ name _ _ words; do
