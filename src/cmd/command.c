@@ -4,6 +4,7 @@
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include "core/buf.h"
@@ -37,6 +38,8 @@ static error_t parse_common(int key, char *text, struct argp_state *state)
         arguments->config_given = true;
         return 0;
     case 'o':
+        if (strchr(text, '=') == NULL) /* what comes next may be a value, and is not repeated */
+            argp_error(state, "-o %.*s: write section.key=value", (int)strcspn(text, ": \t"), text);
         if (esp_array_grow((void **)&arguments->overrides, &arguments->capacity,
                            arguments->n_overrides + 1, sizeof *arguments->overrides,
                            NULL) != ESP_OK)

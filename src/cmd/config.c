@@ -48,8 +48,8 @@ static enum esp_status apply_overrides(struct config_loader *loader, char *const
         if (dot == NULL || equals == NULL || dot > equals || dot == overrides[i] ||
             dot + 1 == equals) {
             char line[ESP_ERROR_TEXT_SIZE];
-            /* Not what follows =, which may be a password. */
-            int n_shown = equals == NULL ? (int)strlen(overrides[i]) : (int)(equals - overrides[i]);
+            /* Not what follows = or stands in its place: it may be a password. */
+            int n_shown = (int)strcspn(overrides[i], "=: \t");
             snprintf(line, sizeof line, "-o %.*s: write section.key=value", n_shown, overrides[i]);
             config_report(loader, line);
             continue;
@@ -81,10 +81,16 @@ static enum esp_status collect_kafka(struct config *config, struct esp_error *er
         return esp_fail(err, ESP_ENOMEM, "out of memory");
     for (size_t i = 0; i < config->ini.n_entries; i++) {
         const struct esp_ini_entry *entry = &config->ini.entries[i];
-        if (strcmp(entry->section, "kafka") != 0)
+        char key[CONFIG_KEY_SIZE];
+        if (strcmp(entry->section, "kafka") != 0 || config_is_secret_file(entry, key))
             continue;
         struct esp_log_property *property = &config->properties[config->n_properties++];
-        *property = (struct esp_log_property){entry->key, entry->value, config_source_of(entry)};
+        *property = (struct esp_log_property){
+            .name = entry->key,
+            .value = entry->value,
+            .where = config_source_of(entry),
+            .is_secret = config_is_secret(config, entry),
+        };
         if (property->where == NULL)
             return esp_fail(err, ESP_ENOMEM, "out of memory");
     }
@@ -207,6 +213,19 @@ static bool has_value(const struct esp_ini *ini, const char *property)
     return entry != NULL && entry->value[0] != '\0';
 }
 
+/* An address of a broker is HOST:PORT; what somebody writes before an @ is meant to be a secret. */
+static void check_brokers(struct config_loader *loader)
+{
+    static const char *const keys[] = {"bootstrap.servers", "metadata.broker.list"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const struct esp_ini_entry *entry = esp_ini_find(&loader->config->ini, "kafka", keys[i]);
+        if (entry != NULL && strchr(entry->value, '@') != NULL)
+            config_problem(loader, "kafka", keys[i],
+                           "a broker's address has no user; write host:port, sasl.username and "
+                           "sasl.password_file");
+    }
+}
+
 static void check_across(struct config_loader *loader)
 {
     const struct config *config = loader->config;
@@ -221,6 +240,7 @@ static void check_across(struct config_loader *loader)
              !has_value(&config->ini, "test.mock.num.brokers"))
         config_problem(loader, "kafka", "bootstrap.servers",
                        "is missing; write host:port of a broker");
+    check_brokers(loader);
     if (options->idle_lag_us > 0 && options->idle_lag_us >= options->skew_us)
         config_problem(loader, "join", "idle_lag", "must be less than join.skew");
     if (options->time_min_us >= options->time_max_us)
@@ -266,6 +286,9 @@ static enum esp_status load_steps(struct config_loader *loader, char *const *ove
     if (status != ESP_OK && config->ini.n_entries == 0 && loader->n_problems == 0)
         return status;
     status = apply_overrides(loader, overrides, n_overrides, err);
+    if (status != ESP_OK)
+        return status;
+    status = config_load_secrets(loader, err);
     if (status != ESP_OK)
         return status;
     status = esp_settings_check_sections(option_table, n_option_rows, &config->ini,

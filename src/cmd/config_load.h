@@ -21,6 +21,18 @@ void config_report(void *loader, const char *line);
 void config_problem(struct config_loader *loader, const char *section, const char *key,
                     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+enum { CONFIG_KEY_SIZE = 256 };
+
+/* True for KEY_file where that is another form of KEY, which it writes to key. */
+bool config_is_secret_file(const struct esp_ini_entry *entry, char key[CONFIG_KEY_SIZE]);
+
+/*
+ * Reads every KEY_file of [kafka] and [schema], and adds KEY with what it holds, as if it stood in
+ * the same place. A file that everybody may read is a line, and no problem.
+ * Problems are reported. Errors: ESP_ENOMEM, ESP_ECONFIG (too many keys).
+ */
+enum esp_status config_load_secrets(struct config_loader *loader, struct esp_error *err);
+
 /* Every section that is a model, in the order of the file; none: one with the defaults.
  * Errors: ESP_ECONFIG (reported), ESP_ENOMEM. */
 enum esp_status config_load_models(struct config_loader *loader, struct esp_error *err);

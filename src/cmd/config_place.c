@@ -20,13 +20,35 @@ char *config_source_of(const struct esp_ini_entry *entry)
     return strdup(text);
 }
 
-const char *config_shown_value(const struct esp_ini_entry *entry, char *text, size_t size)
+static bool ends_with(const char *text, const char *ending)
 {
-    bool is_secret = strstr(entry->key, "password") != NULL || strstr(entry->key, "secret") != NULL;
-    bool is_address = strcmp(entry->section, "schema") == 0 && strcmp(entry->key, "registry") == 0;
+    size_t n = strlen(text), n_ending = strlen(ending);
+    return n >= n_ending && strcmp(text + n - n_ending, ending) == 0;
+}
+
+bool config_is_secret(const struct config *config, const struct esp_ini_entry *entry)
+{
+    char file_key[ESP_ERROR_TEXT_SIZE];
+    snprintf(file_key, sizeof file_key, "%s_file", entry->key);
+    if (esp_ini_find(&config->ini, entry->section, file_key) != NULL)
+        return true;
+    return !ends_with(entry->key, "_file") &&
+           esp_log_is_secret(entry->key); /* a file's name is none */
+}
+
+/* An address may have a password wherever one stands, also one that is misspelt. */
+const char *config_shown_value(const struct config *config, const struct esp_ini_entry *entry,
+                               char *text, size_t size)
+{
+    if (config_is_secret(config, entry)) {
+        snprintf(text, size, "***");
+        return text;
+    }
+    bool is_address = strcmp(entry->section, "kafka") == 0 ||
+                      strcmp(entry->section, "schema") == 0 || strstr(entry->value, "://") != NULL;
     if (is_address)
         return registry_url_mask(entry->value, text, size);
-    snprintf(text, size, "%s", is_secret && entry->value[0] != '@' ? "***" : entry->value);
+    snprintf(text, size, "%s", entry->value);
     return text;
 }
 
@@ -42,6 +64,6 @@ const char *config_place(const struct config *config, const char *section, const
     int n = print_source(entry, text, size);
     if (n >= 0 && (size_t)n < size)
         snprintf(text + n, size - (size_t)n, ": [%s] %s = %s", section, key,
-                 config_shown_value(entry, value, sizeof value));
+                 config_shown_value(config, entry, value, sizeof value));
     return text;
 }

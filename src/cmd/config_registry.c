@@ -7,39 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_PASSWORD_BYTES = 4096 };
-
 static enum esp_status copy(const char *text, char **out, struct esp_error *err)
 {
     *out = strdup(text);
     return *out != NULL ? ESP_OK : esp_fail(err, ESP_ENOMEM, "out of memory");
-}
-
-/* The first line of a file, without its end. */
-static enum esp_status read_password(const char *path, char **out, struct esp_error *err)
-{
-    char line[MAX_PASSWORD_BYTES];
-    FILE *file = fopen(path, "r");
-    if (file == NULL)
-        return esp_fail(err, ESP_ECONFIG, "%s cannot be read: %s; name a file that can", path,
-                        strerror(errno));
-    setvbuf(file, NULL, _IONBF, 0); /* no copy of it stays in a buffer */
-    bool is_read = fgets(line, sizeof line, file) != NULL;
-    size_t size = is_read ? strcspn(line, "\r\n") : 0;
-    bool is_whole = is_read && (line[size] != '\0' || feof(file) || fgetc(file) == EOF);
-    fclose(file);
-    enum esp_status status;
-    line[size] = '\0';
-    if (size == 0)
-        status = esp_fail(err, ESP_ECONFIG,
-                          "the first line of %s is empty; write the password there", path);
-    else if (!is_whole)
-        status = esp_fail(err, ESP_ECONFIG, "the first line of %s is over %d bytes long", path,
-                          MAX_PASSWORD_BYTES - 2);
-    else
-        status = copy(line, out, err);
-    explicit_bzero(line, sizeof line);
-    return status;
 }
 
 static enum esp_status take_credentials(struct registry_url *url,
@@ -63,8 +34,7 @@ static enum esp_status take_credentials(struct registry_url *url,
         return esp_fail(err, ESP_ECONFIG, "a password without a user; give registry_user too");
     if (url->password != NULL)
         return esp_fail(err, ESP_ECONFIG, "the address has a password too; keep one of the two");
-    return password[0] == '@' ? read_password(password + 1, &url->password, err)
-                              : copy(password, &url->password, err);
+    return copy(password, &url->password, err);
 }
 
 enum esp_status config_registry_load(struct config_registry *registry,

@@ -1,5 +1,5 @@
 /*
- * config_registry.h - what [schema] says of a Schema Registry, checked and with its password read.
+ * config_registry.h - what [schema] says of a Schema Registry, checked.
  */
 #ifndef ESP_CMD_CONFIG_REGISTRY_H
 #define ESP_CMD_CONFIG_REGISTRY_H

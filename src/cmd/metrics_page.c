@@ -417,6 +417,9 @@ void metrics_http(struct esp_exposition *x, const struct esp_http_stats *stats)
                           "Answers of this server before this one.");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         esp_exposition_count(x, rows[i].n, "code", rows[i].code, NULL);
+    esp_exposition_family(x, ESP_COUNTER, "espalier_http_cut_connections_total",
+                          "Connections that were cut because their request took too long.");
+    esp_exposition_count(x, stats->cut, NULL);
 }
 
 void metrics_process(struct esp_exposition *x, const struct process_figures *process,

@@ -113,8 +113,10 @@ const struct esp_setting option_table[] = {
     ROW("schema", "registry_user", TEXT, FIELD(registry.user), NULL,
         "The user of basic authentication; default: none."),
     ROW("schema", "registry_password", TEXT, FIELD(registry.password), NULL,
-        "Its password. `@FILE` reads it from the first line of a file, so that it need not stand "
-        "here. It is never shown."),
+        "Its password. It is never shown; better than here it stands in a file of its own."),
+    ROW("schema", "registry_password_file", TEXT, FIELD(registry.password_file), NULL,
+        "The file that holds it, with or without an end of line. Every property of `[kafka]` may "
+        "stand in a file likewise: `sasl.password_file`."),
     ROW("schema", "registry_ca_file", TEXT, FIELD(registry.ca_file), NULL,
         "The certificates (PEM) that the registry's may be signed by; default: the system's."),
     RANGE(

@@ -58,7 +58,7 @@ struct options {
     struct registry_options {
         const char *url; /* as it stands in the file: may hold a password; NULL: none */
         const char *user, *ca_file;
-        const char *password; /* or "@FILE" */
+        const char *password, *password_file; /* of the second, config_load() makes the first */
         int64_t timeout_us, retries, forget_us;
     } registry;
     const char *state_folder;

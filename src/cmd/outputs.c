@@ -156,6 +156,8 @@ enum esp_status outputs_write_turned_away(struct outputs *outputs,
 {
     bool late = event->verdict == ESP_VERDICT_LATE;
     const char *topic = outputs->config->options.inputs[event->kind].topic;
+    /* What is over the limit of a record does not go where records of that limit go. */
+    bool is_too_large = !late && event->reject == ESP_REJECT_TOO_LARGE;
     struct esp_dead_letter_record record = {
         .kind = event->kind,
         .verdict = late ? ESP_DEAD_LETTER_LATE : ESP_DEAD_LETTER_DEAD,
@@ -166,7 +168,7 @@ enum esp_status outputs_write_turned_away(struct outputs *outputs,
         .offset = event->offset,
         .log_time_us = event->log_time_us,
         .event_time_us = event->time_us,
-        .value = event->raw,
+        .value = is_too_large ? esp_bytes(NULL, 0) : event->raw,
     };
     char key[512];
     snprintf(key, sizeof key, "%s/%" PRIu32 "/%" PRId64, topic, event->partition, event->offset);

@@ -267,8 +267,6 @@ static enum esp_status find_fields(struct score_models *models, const struct esp
     *out = i;
     if (i < models->n_fields)
         return ESP_OK;
-    if (i == SCORE_MAX_MODELS)
-        return esp_fail(err, ESP_ELIMIT, "too many lists of fields");
     struct score_fields list = {.n = manifest->n_fields};
     enum esp_status status =
         esp_fields_new(manifest->fields, manifest->n_fields, &list.fields, err);
@@ -338,6 +336,7 @@ static enum esp_status use(struct score_models *models, struct score_model *mode
                            struct esp_error *err)
 {
     struct esp_error why = {0};
+    drop_fields(models); /* what is left is in use, so that there is room for one more */
     enum esp_status status = find_fields(models, snapshot->manifest, &snapshot->fields, &why);
     if (status == ESP_OK)
         status = meet(&models->fields[snapshot->fields], decoder, &why);

@@ -72,7 +72,7 @@ struct score_models {
     struct score_snapshot *active[SCORE_MAX_MODELS]; /* in use, in the order of names */
     struct score_model *active_models[SCORE_MAX_MODELS];
     size_t n_active;
-    struct score_fields fields[SCORE_MAX_MODELS];
+    struct score_fields fields[SCORE_MAX_MODELS + 1]; /* those in use, and one to try */
     size_t n_fields;
 };
 

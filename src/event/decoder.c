@@ -128,12 +128,19 @@ enum esp_status esp_decoder_compile(const struct esp_decoder *decoder, struct es
         status = esp_writer_new(schema, &decoder->wanted, (uint16_t)n, out, err);
     if (status != ESP_OK)
         esp_schema_free(schema);
+    if (status == ESP_OK &&
+        esp_writer_bytes(*out) > (size_t)ESP_MAX_WRITER_BYTES - decoder->n_writer_bytes) {
+        esp_writer_free(*out); /* and the schema */
+        *out = NULL;
+        return esp_fail(err, ESP_ELIMIT, "its schemas take over %d bytes", ESP_MAX_WRITER_BYTES);
+    }
     return status;
 }
 
 void esp_decoder_append(struct esp_decoder *decoder, struct esp_writer *writer)
 {
     size_t n = atomic_load_explicit(&decoder->n_writers, memory_order_relaxed);
+    decoder->n_writer_bytes += esp_writer_bytes(writer);
     atomic_store_explicit(&decoder->writers[n], writer, memory_order_release);
     atomic_store_explicit(&decoder->n_writers, n + 1, memory_order_release);
 }

@@ -7,7 +7,8 @@
 #include "event/event_writer.h"
 #include "event/schema_ids.h"
 
-enum { ESP_MAX_WRITERS = 1024 };
+/* A small schema may need long plans: of types that name each other, one a use. */
+enum { ESP_MAX_WRITERS = 1024, ESP_MAX_WRITER_BYTES = 128 << 20 /* of all of them */ };
 
 struct esp_decoder {
     struct esp_wanted wanted;
@@ -21,6 +22,7 @@ struct esp_decoder {
     bool id_is_number;
     _Atomic(const char *const *) feature_types; /* (n_features); NULL: not known yet */
     atomic_size_t n_writers;
+    size_t n_writer_bytes; /* of who adds them */
     _Atomic(struct esp_writer *) writers[ESP_MAX_WRITERS]; /* owned */
 };
 

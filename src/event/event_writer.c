@@ -133,6 +133,17 @@ enum esp_status esp_writer_new(struct esp_schema *schema, const struct esp_wante
     return status;
 }
 
+static size_t plan_bytes(const struct esp_plan *plan)
+{
+    return plan == NULL ? 0 : plan->n_bytes;
+}
+
+size_t esp_writer_bytes(const struct esp_writer *writer)
+{
+    return strlen(writer->schema->json) + plan_bytes(writer->skip) + plan_bytes(writer->header) +
+           plan_bytes(writer->brief) + plan_bytes(writer->sampling) + plan_bytes(writer->features);
+}
+
 void esp_writer_free(struct esp_writer *writer)
 {
     if (writer == NULL)

@@ -54,6 +54,9 @@ struct esp_writer {
 enum esp_status esp_writer_new(struct esp_schema *schema, const struct esp_wanted *wanted,
                                uint16_t index, struct esp_writer **out, struct esp_error *err);
 
+/* What the schema's text and the plans take. */
+size_t esp_writer_bytes(const struct esp_writer *writer);
+
 /* NULL is fine. */
 void esp_writer_free(struct esp_writer *writer);
 

@@ -75,6 +75,7 @@ struct esp_plan {
     struct esp_plan_key *keys;   /* n_keys */
     struct esp_value *constants; /* n_constants */
     size_t n_ops, n_tables, n_keys, n_constants, n_slots;
+    size_t n_bytes; /* of the one allocation */
 };
 
 enum {

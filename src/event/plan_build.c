@@ -105,7 +105,8 @@ enum esp_status esp_plan_pack(const struct esp_plan_builder *builder, struct esp
     size_t tables = align_up(builder->n_tables * sizeof *builder->tables);
     size_t keys = align_up(builder->n_keys * sizeof *builder->keys);
     size_t constants = builder->n_constants * sizeof *builder->constants;
-    unsigned char *block = calloc(1, head + ops + tables + keys + constants);
+    size_t n_bytes = head + ops + tables + keys + constants;
+    unsigned char *block = calloc(1, n_bytes);
     if (block == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for a plan of %zu steps", builder->n_ops);
     struct esp_plan *plan = (struct esp_plan *)(void *)block;
@@ -119,6 +120,7 @@ enum esp_status esp_plan_pack(const struct esp_plan_builder *builder, struct esp
         .n_keys = builder->n_keys,
         .n_constants = builder->n_constants,
         .n_slots = builder->request->n_slots,
+        .n_bytes = n_bytes,
     };
     memcpy(plan->ops, builder->ops, builder->n_ops * sizeof *plan->ops);
     if (plan->n_tables > 0)

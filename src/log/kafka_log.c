@@ -113,6 +113,18 @@ static bool may_say(struct esp_kafka_log *kafka, uint64_t hash)
     return may;
 }
 
+/* A line of librdkafka's, without secrets. */
+static void say(struct esp_kafka_log *kafka, enum esp_level_hint level, const char *facility,
+                const char *line)
+{
+    char *text = NULL; /* whole, or half a secret might be left where it is cut */
+    if (asprintf(&text, "kafka: %s%s%s", facility, facility[0] == '\0' ? "" : ": ", line) < 0)
+        return;
+    esp_kafka_hide_secrets(kafka, text);
+    esp_log_say(&kafka->log, level, "%s", text);
+    free(text);
+}
+
 void esp_kafka_say_rarely(struct esp_kafka_log *kafka, const char *kind, enum esp_level_hint level,
                           const char *line)
 {
@@ -122,7 +134,7 @@ void esp_kafka_say_rarely(struct esp_kafka_log *kafka, const char *kind, enum es
         esp_hash(esp_bytes(line, colon == NULL ? strlen(line) : (size_t)(colon - line)));
     hash = esp_mix64(hash ^ esp_hash(esp_bytes_of(kind)));
     if (may_say(kafka, hash == 0 ? 1 : hash))
-        esp_log_say(&kafka->log, level, "kafka: %s", line);
+        say(kafka, level, "", line);
 }
 
 /* From any of librdkafka's threads, and from within its calls, whatever their caller has locked. */
@@ -130,7 +142,7 @@ static void on_log(const rd_kafka_t *handle, int level, const char *facility, co
 {
     struct esp_kafka_log *kafka = rd_kafka_opaque(handle);
     if (kafka->says_all) {
-        esp_log_say(&kafka->log, ESP_LOG_NOTE, "kafka: %s: %s", facility, line);
+        say(kafka, ESP_LOG_NOTE, facility, line);
         return;
     }
     /* FAIL and ERROR come to on_error() as well. One set of properties serves two handles, so that
@@ -141,6 +153,20 @@ static void on_log(const rd_kafka_t *handle, int level, const char *facility, co
     const char *text = strstr(line, "]: "); /* "[thrd:NAME]: text" */
     esp_kafka_say_rarely(kafka, facility, level <= LOG_ERR ? ESP_LOG_PROBLEM : ESP_LOG_NOTE,
                          text == NULL ? line : text + 3);
+}
+
+/* Before librdkafka 2.6.1 the client's nonce stands twice in its last message, which brokers of
+ * Kafka 4.0 and later refuse as they refuse a wrong password (RFC 5802, 5.1). */
+static void explain_refusal(struct esp_kafka_log *kafka, const char *reason)
+{
+    if (strstr(reason, "SCRAM") == NULL || rd_kafka_version() >= 0x020601ff)
+        return;
+    char line[256];
+    snprintf(line, sizeof line,
+             "if user and password are right: librdkafka %s cannot log in with SCRAM to Kafka 4.0 "
+             "or later, 2.6.1 can; use PLAIN over TLS, or a client's certificate",
+             rd_kafka_version_str());
+    esp_kafka_say_rarely(kafka, "SCRAM", ESP_LOG_NOTE, line);
 }
 
 /* Where a reader or writer polls. */
@@ -154,6 +180,8 @@ static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opa
     atomic_fetch_add(&kafka->n_link_faults, 1);
     esp_kafka_say_rarely(kafka, rd_kafka_err2name((rd_kafka_resp_err_t)code), ESP_LOG_PROBLEM,
                          reason);
+    if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION)
+        explain_refusal(kafka, reason);
 }
 
 static void on_commit(rd_kafka_t *handle, rd_kafka_resp_err_t code,
@@ -195,9 +223,11 @@ static enum esp_status set_user(struct esp_kafka_log *kafka, rd_kafka_conf_t *co
                                 property->name, fixed[j].value);
         }
         if (rd_kafka_conf_set(conf, property->name, property->value, why, sizeof why) !=
-            RD_KAFKA_CONF_OK)
+            RD_KAFKA_CONF_OK) {
+            esp_kafka_hide_secrets(kafka, why);
             return esp_fail(err, ESP_ECONFIG, "%s: [kafka] %s: %s", property->where, property->name,
                             why);
+        }
         if (strcmp(property->name, "auto.offset.reset") == 0)
             kafka->resets_offsets = strcmp(property->value, "error") != 0;
         if (strcmp(property->name, "debug") == 0)
@@ -258,6 +288,7 @@ enum esp_status esp_kafka_need_producer(struct esp_kafka_log *kafka, struct esp_
     kafka->producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
     if (kafka->producer == NULL) {
         rd_kafka_conf_destroy(conf);
+        esp_kafka_hide_secrets(kafka, why);
         status = esp_fail(err, ESP_ECONFIG, "[kafka] %s", why);
     }
     return status;
@@ -305,6 +336,7 @@ static void kafka_free(struct esp_log *log)
         kafka->log.report = NULL; /* its context may go away */
         return;
     }
+    esp_kafka_forget_secrets(kafka);
     pthread_mutex_destroy(&kafka->lock);
     pthread_mutex_destroy(&kafka->say_lock);
     free(kafka);
@@ -346,11 +378,16 @@ enum esp_status esp_log_open_kafka(const struct esp_log_property *properties, si
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     kafka->producer_conf = rd_kafka_conf_new();
     char why[ESP_KAFKA_ERROR_SIZE];
-    enum esp_status status = configure(kafka, properties, n_properties, conf, err);
+    enum esp_status status = ESP_OK;
+    for (size_t i = 0; status == ESP_OK && i < n_properties; i++)
+        status = esp_kafka_keep_secret(kafka, &properties[i], err);
+    if (status == ESP_OK)
+        status = configure(kafka, properties, n_properties, conf, err);
     if (status != ESP_OK)
         goto out;
     kafka->consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
     if (kafka->consumer == NULL) {
+        esp_kafka_hide_secrets(kafka, why);
         status = esp_fail(err, ESP_ECONFIG, "[kafka] %s", why);
         goto out;
     }

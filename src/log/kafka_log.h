@@ -34,9 +34,11 @@ struct esp_kafka_log {
     rd_kafka_conf_t *producer_conf;   /* owned; the producer is made from a copy */
     rd_kafka_t *producer;             /* and so is this; NULL: none yet */
     struct esp_kafka_writer *writers; /* all that were ever made: their messages may outlive them */
-    bool resets_offsets;              /* the user set auto.offset.reset */
-    bool says_all;                    /* the user set debug: every line is passed on */
-    atomic_bool gives_up;             /* an end is wanted, and a full queue found no room in time */
+    char **secrets;                   /* (n_secrets) owned; set before anything can log */
+    size_t n_secrets, secret_capacity;
+    bool resets_offsets;  /* the user set auto.offset.reset */
+    bool says_all;        /* the user set debug: every line is passed on */
+    atomic_bool gives_up; /* an end is wanted, and a full queue found no room in time */
     atomic_uint_fast64_t n_gone_hints;  /* how often a topic or partition was said to be unknown */
     atomic_uint_fast64_t n_link_faults; /* connections lost so far: an end is then unconfirmed */
     pthread_mutex_t lock;               /* guards producer, producer_conf, writers */
@@ -47,6 +49,16 @@ struct esp_kafka_log {
 /* As esp_log_say(), but at most once a minute for lines of one kind. */
 void esp_kafka_say_rarely(struct esp_kafka_log *kafka, const char *kind, enum esp_level_hint level,
                           const char *line);
+
+/* Notes what must not be said, if the property has that. Errors: ESP_ENOMEM. */
+enum esp_status esp_kafka_keep_secret(struct esp_kafka_log *kafka,
+                                      const struct esp_log_property *property,
+                                      struct esp_error *err);
+
+/* Puts *** in the place of each, which makes the text no longer. From any thread. */
+void esp_kafka_hide_secrets(const struct esp_kafka_log *kafka, char *text);
+
+void esp_kafka_forget_secrets(struct esp_kafka_log *kafka);
 
 /* A timeout as librdkafka wants it: ms, rounded up, within int. */
 int esp_kafka_ms(int64_t timeout_us);

@@ -62,7 +62,12 @@ typedef void esp_log_report(void *context, const struct esp_log_event *event);
 struct esp_log_property {
     const char *name, *value;
     const char *where; /* "FILE:LINE", for errors */
+    bool is_secret;    /* shown nowhere, as what esp_log_is_secret() says so of anyway */
 };
+
+/* True for a property whose value must not be shown: a password, a key; also one that is misspelt.
+ */
+bool esp_log_is_secret(const char *name);
 
 /*
  * Connects. `report` may be called from any thread (a broker that is away: at most one line a

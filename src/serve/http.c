@@ -10,13 +10,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/timespan.h"
+#include "serve/visitors.h"
+
 #define TEXT_TYPE "text/plain; charset=utf-8"
 
 struct esp_http {
     struct MHD_Daemon *daemon;
     struct esp_http_config config; /* with the defaults filled in; its address is not kept */
     uint16_t port;
-    atomic_size_t unread_bytes; /* of bodies that libmicrohttpd holds */
+    struct esp_visitors *visitors; /* owned */
+    atomic_size_t unread_bytes;    /* of bodies that libmicrohttpd holds */
     atomic_uint_least64_t ok, not_found, wrong_method, failed, unavailable;
 };
 
@@ -144,6 +148,32 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     return answer_line(http, connection, MHD_HTTP_NOT_FOUND, "no such page; / has links to all");
 }
 
+/* ---- connections ----------------------------------------------------------------------------- */
+
+static void note_connection(void *context, struct MHD_Connection *connection, void **visitor,
+                            enum MHD_ConnectionNotificationCode what)
+{
+    struct esp_http *http = context;
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        esp_visitors_leave(http->visitors, *visitor);
+        return;
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    *visitor = info == NULL ? NULL : esp_visitors_enter(http->visitors, info->connect_fd);
+}
+
+static void note_answered(void *context, struct MHD_Connection *connection, void **request,
+                          enum MHD_RequestTerminationCode why)
+{
+    struct esp_http *http = context;
+    (void)request, (void)why;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    if (info != NULL)
+        esp_visitors_begin_again(http->visitors, info->socket_context);
+}
+
 /* ---- start and stop -------------------------------------------------------------------------- */
 
 static struct addrinfo *resolve(const char *address, uint16_t port)
@@ -215,6 +245,7 @@ static void fill_in(struct esp_http_config *config)
     config->n_threads = config->n_threads > 0 ? config->n_threads : 2;
     config->max_connections = config->max_connections > 0 ? config->max_connections : 64;
     config->silence_s = config->silence_s > 0 ? config->silence_s : 10;
+    config->request_s = config->request_s > 0 ? config->request_s : 30;
     if (config->max_request_bytes == 0)
         config->max_request_bytes = (size_t)16 << 10;
     if (config->max_page_bytes == 0)
@@ -237,6 +268,11 @@ enum esp_status esp_http_start(const struct esp_http_config *config, struct esp_
         free(http);
         return esp_fail(err, why.status, "%s", why.text);
     }
+    if (esp_visitors_new(http->config.request_s * ESP_SECOND, &http->visitors, &why) != ESP_OK) {
+        close(fd);
+        free(http);
+        return esp_fail(err, why.status, "%s", why.text);
+    }
     http->config.address = NULL;
     http->port = bound_port(fd);
     http->daemon = MHD_start_daemon(
@@ -244,9 +280,11 @@ enum esp_status esp_http_start(const struct esp_http_config *config, struct esp_
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, http->config.n_threads,
         MHD_OPTION_CONNECTION_LIMIT, http->config.max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
         http->config.silence_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, http->config.max_request_bytes,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_CONNECTION, note_connection, http, MHD_OPTION_NOTIFY_COMPLETED,
+        note_answered, http, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     if (http->daemon == NULL) {
         /* Whether fd is closed by now depends on how far it got; the caller gives up anyway. */
+        esp_visitors_free(http->visitors);
         free(http);
         return esp_fail(err, ESP_ENOMEM, "the HTTP server cannot start its threads");
     }
@@ -259,6 +297,7 @@ void esp_http_stop(struct esp_http *http)
     if (http == NULL)
         return;
     MHD_stop_daemon(http->daemon);
+    esp_visitors_free(http->visitors);
     free(http);
 }
 
@@ -275,5 +314,6 @@ void esp_http_stats(struct esp_http *http, struct esp_http_stats *out)
         .wrong_method = atomic_load(&http->wrong_method),
         .failed = atomic_load(&http->failed),
         .unavailable = atomic_load(&http->unavailable),
+        .cut = esp_visitors_n_cut(http->visitors),
     };
 }

@@ -6,7 +6,8 @@
  * Requests carry no input but their path: a query is passed over, a body is not read.
  *
  * What a client can make it hold is bounded: connections, bytes of a request's head a connection,
- * seconds of silence, bytes of one page, and bytes of all pages that clients have yet to read.
+ * seconds of silence and of a request as a whole, bytes of one page, and bytes of all pages that
+ * clients have yet to read.
  */
 #ifndef ESP_SERVE_HTTP_H
 #define ESP_SERVE_HTTP_H
@@ -41,6 +42,7 @@ struct esp_http_config {
     unsigned n_threads;       /* 2: a page that takes long does not hold up a probe */
     unsigned max_connections; /* 64; more wait in the backlog */
     unsigned silence_s;       /* 10; then a connection is closed */
+    unsigned request_s;       /* 30: of a request as a whole, its answer's reading included */
     size_t max_request_bytes; /* 16 KiB: of a request's head */
     size_t max_page_bytes;    /* 8 MiB */
     size_t max_unread_bytes;  /* 64 MiB: over it pages are answered with 503 */
@@ -69,6 +71,7 @@ bool esp_http_is_address(const char *address);
 /* Answers so far, by code; for counters. */
 struct esp_http_stats {
     uint64_t ok, not_found, wrong_method, failed, unavailable; /* 200, 404, 405, 500, 503 */
+    uint64_t cut; /* connections whose request took too long */
 };
 void esp_http_stats(struct esp_http *http, struct esp_http_stats *out);
 

@@ -45,11 +45,26 @@ struct esp_live_snapshot *esp_live_set_find(const struct esp_live_set *set,
     return &set->items[at];
 }
 
+static size_t manifest_bytes(const struct esp_live_snapshot *live)
+{
+    const struct esp_snapshot_manifest_record *manifest = &live->manifest;
+    return manifest->manifest.size +
+           manifest->n_chunks *
+               (sizeof *manifest->chunk_offsets + sizeof *manifest->chunk_checksums) +
+           manifest->n_inputs * sizeof *manifest->inputs;
+}
+
 enum esp_status esp_live_set_put(struct esp_live_set *set, struct esp_live_snapshot *live,
                                  struct esp_error *err)
 {
     struct esp_live_snapshot *before = esp_live_set_find(set, &live->manifest.id);
+    size_t n_bytes =
+        set->n_bytes - (before == NULL ? 0 : manifest_bytes(before)) + manifest_bytes(live);
+    if (n_bytes > ESP_LIVE_MAX_BYTES)
+        return esp_fail(err, ESP_ELIMIT, "manifests of live snapshots take over %d bytes",
+                        ESP_LIVE_MAX_BYTES);
     if (before != NULL) {
+        set->n_bytes = n_bytes;
         esp_live_snapshot_release(before);
         *before = *live;
         *live = (struct esp_live_snapshot){0};
@@ -65,6 +80,7 @@ enum esp_status esp_live_set_put(struct esp_live_set *set, struct esp_live_snaps
     memmove(&set->items[at + 1], &set->items[at], (set->n - at) * sizeof *set->items);
     set->items[at] = *live;
     set->n++;
+    set->n_bytes = n_bytes;
     *live = (struct esp_live_snapshot){0};
     return ESP_OK;
 }
@@ -75,6 +91,7 @@ bool esp_live_set_remove(struct esp_live_set *set, const struct esp_snapshot_id 
     if (item == NULL)
         return false;
     size_t at = (size_t)(item - set->items);
+    set->n_bytes -= manifest_bytes(item);
     esp_live_snapshot_release(item);
     memmove(item, item + 1, (set->n - at - 1) * sizeof *item);
     set->n--;

@@ -9,7 +9,7 @@
 #include "log/log.h"
 
 /* More than so many are taken for a mistake. */
-enum { ESP_LIVE_MAX = 65536 };
+enum { ESP_LIVE_MAX = 65536, ESP_LIVE_MAX_BYTES = 256 << 20 /* of their manifests */ };
 
 /* A snapshot on a topic, or in a file. */
 struct esp_live_snapshot {
@@ -28,6 +28,7 @@ struct esp_live_snapshot {
 struct esp_live_set {
     struct esp_live_snapshot *items;
     size_t n, capacity;
+    size_t n_bytes; /* of the manifests */
 };
 
 void esp_live_snapshot_release(struct esp_live_snapshot *live);

@@ -221,7 +221,8 @@ static void open_target(struct target *target, const char *where, const char *to
     if (colon == NULL)
         fail("write files:ROOT or kafka:HOST:PORT", where);
     target->is_kafka = strncmp(where, "kafka:", 6) == 0;
-    const struct esp_log_property property = {"bootstrap.servers", colon + 1, "command line"};
+    const struct esp_log_property property = {
+        .name = "bootstrap.servers", .value = colon + 1, .where = "command line"};
     const struct esp_log_writer_config config = {
         .topic = topic, .n_partitions = 2, .schema_json = json};
     esp_buf_init(&target->buf, 1 << 20);

@@ -53,6 +53,26 @@ END
     [ "$(count_letters espalier.dead-letter)" = "$dead" ]
 }
 
+# It is named by topic, partition and offset; its bytes, of any size, are not passed on.
+@test "the dead letter of a record over the limit does not hold the record" {
+    simulate
+    grep -raq ssp-0 data/impressions
+    for limit in 64 1MiB; do
+        rm -rf data/espalier.dead-letter
+        espalier train --config e.ini -o input.max_record_bytes=$limit -o input.max_dead_share=1 \
+            -o impressions.time_unit=logical --summary s.json >/dev/null 2>&1
+        dead=$(jq .counters.impressions.dead s.json)
+        if [ $limit = 64 ]; then
+            [ "$dead" -gt 2900 ]
+            [ "$(count_letters espalier.dead-letter)" -ge "$dead" ]
+            grep -raq "record is over the size limit" data/espalier.dead-letter
+            ! grep -raq ssp-0 data/espalier.dead-letter || return 1
+        else
+            [ "$dead" = 0 ]
+        fi
+    done
+}
+
 @test "examples are written once a label, and counted" {
     simulate
     espalier train --config e.ini -o output.examples=on --summary s.json >/dev/null 2>&1

@@ -156,7 +156,7 @@ await_line() {
     answers '.authorization = "ann:open sesame"'
     start_registry
     printf 'open barley\n' >password
-    options=(-o schema.registry_user=ann -o schema.registry_password=@password)
+    options=(-o schema.registry_user=ann -o schema.registry_password_file=password)
     run -64 espalier train --config registry.ini "${options[@]}" --summary s.json
     mentions "espalier: schema registry $url answers 401: user or password is wrong; mend registry_user, registry_password"
     [ "$(jq '[.counters[].dead] | add' s.json)" -eq 0 ]

@@ -2,15 +2,16 @@
  */
 #include "cmd/config.h"
 
+#include <sys/stat.h>
+
 #include <string.h>
 #include <unistd.h>
 
 #include "core/timespan.h"
 #include "testkit.h"
 
-#define BASE                 \
-    "[files]\nroot = data\n" \
-    "[features]\ncategorical = advertiser_id, app.bundle\n"
+#define FEATURES "[features]\ncategorical = advertiser_id, app.bundle\n"
+#define BASE     "[files]\nroot = data\n" FEATURES
 
 struct lines {
     GString *text;
@@ -127,14 +128,30 @@ static const struct bad_row bad_rows[] = {
     {"a registry's user twice", BASE "[schema]\nregistry = http://ann@r\nregistry_user = bob\n",
      "t.ini:7: [schema] registry_user = bob: the address names a user too; keep one of the two"},
     {"a registry's password in a file that is missing",
-     BASE "[schema]\nregistry = http://ann@r\nregistry_password = @no-such-file\n",
-     "t.ini:7: [schema] registry_password = @no-such-file: no-such-file cannot be read: "},
+     BASE "[schema]\nregistry = http://ann@r\nregistry_password_file = no-such-file\n",
+     "t.ini:7: [schema] registry_password_file = no-such-file: it cannot be read: "},
     {"a registry's password in a file that is empty",
-     BASE "[schema]\nregistry = http://ann@r\nregistry_password = @/dev/null\n",
-     "t.ini:7: [schema] registry_password = @/dev/null: the first line of /dev/null is empty"},
+     BASE "[schema]\nregistry = http://ann@r\nregistry_password_file = /dev/null\n",
+     "t.ini:7: [schema] registry_password_file = /dev/null: it is empty; write the value there"},
     {"a registry's CA file that is missing",
      BASE "[schema]\nregistry = https://r\nregistry_ca_file = no-such-file\n",
      "t.ini:7: [schema] registry_ca_file = no-such-file: cannot be read: "},
+    {"a secret that is given twice",
+     "[kafka]\nbootstrap.servers = b:9\nsasl.password = pw\nsasl.password_file = f\n" FEATURES,
+     "t.ini:4: [kafka] sasl.password_file = f: sasl.password is given too; keep one of the two"},
+    {"a secret's file that is not named",
+     "[kafka]\nbootstrap.servers = b:9\nsasl.password_file =\n" FEATURES,
+     "t.ini:3: [kafka] sasl.password_file = : no file; name one that holds the value"},
+    {"a secret's file that is a folder",
+     "[kafka]\nbootstrap.servers = b:9\nssl.key.password_file = /\n" FEATURES,
+     "t.ini:3: [kafka] ssl.key.password_file = /: it cannot be read: Is a directory; name a file"},
+    {"a secret's file without an end",
+     "[kafka]\nbootstrap.servers = b:9\nsasl.password_file = /dev/zero\n" FEATURES,
+     "t.ini:3: [kafka] sasl.password_file = /dev/zero: it has over 65536 bytes"},
+    {"a user in a broker's address",
+     "[kafka]\nbootstrap.servers = SASL_SSL://ann:pw@b:9\n" FEATURES,
+     "t.ini:2: [kafka] bootstrap.servers = ***@b:9: a broker's address has no user; write "
+     "host:port"},
     {"a password without an equals sign", BASE "[schema]\nregistry_password hunter2\n",
      "t.ini:6: registry_password: neither [section] nor key = value"},
 };
@@ -249,9 +266,10 @@ static void test_an_override_without_a_dot(void)
 static void test_registry(void)
 {
     char *folder = test_folder_new(), *path = g_build_filename(folder, "password", NULL);
-    g_assert_true(g_file_set_contents(path, "open @sesame \r\nrest", -1, NULL));
+    g_assert_true(g_file_set_contents_full(path, "open @sesame \r\n", -1, G_FILE_SET_CONTENTS_NONE,
+                                           0640, NULL));
     char *text = g_strdup_printf("%s[schema]\nregistry = https://r:1/x/\nregistry_user = ann\n"
-                                 "registry_password = @%s\n",
+                                 "registry_password_file = %s\n",
                                  BASE, path);
     struct config config;
     GString *lines = g_string_new(NULL);
@@ -262,6 +280,17 @@ static void test_registry(void)
     g_assert_cmpstr(config.registry.url.password, ==, "open @sesame ");
     config_release(&config);
     g_string_free(lines, TRUE);
+    /* One that everybody may read is said, and taken. */
+    char *warning = g_strdup_printf("t.ini:8: [schema] registry_password_file = %s: warning: "
+                                    "everybody on this machine may read it; chmod o-r\n",
+                                    path);
+    g_assert_cmpint(chmod(path, 0644), ==, 0);
+    lines = g_string_new(NULL);
+    g_assert_cmpint(load(&config, text, NULL, 0, lines), ==, ESP_OK);
+    g_assert_cmpstr(lines->str, ==, warning);
+    config_release(&config);
+    g_string_free(lines, TRUE);
+    g_free(warning);
     g_free(text);
     g_free(path);
     test_folder_remove(folder);

@@ -367,6 +367,32 @@ static void test_container(void)
     release(&fixture);
 }
 
+/* Schemas of 4 MB each, all different, until there are too many of them. */
+static void test_many_large_schemas(void)
+{
+    struct fixture fixture = {0};
+    struct esp_decoder_config config = click_config();
+    config.click_id_path = NULL;
+    g_assert_cmpint(esp_decoder_new(&config, &fixture.decoder, &fixture.err), ==, ESP_OK);
+    if (fixture.decoder == NULL)
+        return;
+    const struct esp_log_framer *framer = esp_decoder_framer(fixture.decoder);
+    char *doc = g_strnfill(4000000, 'd');
+    enum esp_status status = ESP_OK;
+    size_t n = 0;
+    for (; status == ESP_OK && n < 100; n += status == ESP_OK) {
+        const void *schema = NULL;
+        char *json = g_strdup_printf("{\"doc\":\"%zu%s\",%s", n, doc, click_json + 1);
+        status = framer->open(framer->context, json, strlen(json), &schema, &fixture.err);
+        g_free(json);
+    }
+    g_assert_cmpint(status, ==, ESP_ELIMIT);
+    g_assert_cmpstr(fixture.err.text, ==, "topic clicks: its schemas take over 134217728 bytes");
+    g_assert_cmpuint(n, ==, 33); /* 33 * 4,000,400 < 128 MiB < 34 * 4,000,400 */
+    g_free(doc);
+    release(&fixture);
+}
+
 struct refusal_row {
     const char *name;
     const char *id, *time;
@@ -431,6 +457,8 @@ int main(int argc, char **argv)
     g_test_add_func("/decoder/click/a record over the size limit", test_too_large);
     g_test_add_func("/decoder/click/the log's own timestamp is the time", test_log_time);
     g_test_add_func("/decoder/click/click ids of bytes and of long", test_click_id);
+    g_test_add_func("/decoder/container/all schemas of a topic have a limit",
+                    test_many_large_schemas);
     g_test_add_func("/decoder/container/records are delimited and read", test_container);
     return g_test_run();
 }

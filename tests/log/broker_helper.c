@@ -28,10 +28,12 @@ const char *test_broker_or_skip(void)
 struct esp_log *test_kafka_open(const char *broker, const char *const *more,
                                 struct test_reports *reports)
 {
-    struct esp_log_property properties[16] = {{"bootstrap.servers", broker, "test:1"}};
+    struct esp_log_property properties[16] = {
+        {.name = "bootstrap.servers", .value = broker, .where = "test:1"}};
     size_t n = 1;
     for (size_t i = 0; more != NULL && more[i] != NULL; i += 2)
-        properties[n++] = (struct esp_log_property){more[i], more[i + 1], "test:2"};
+        properties[n++] =
+            (struct esp_log_property){.name = more[i], .value = more[i + 1], .where = "test:2"};
     struct esp_log *log = NULL;
     struct esp_error err = {0};
     if (esp_log_open_kafka(properties, n, test_report, reports, &log, &err) != ESP_OK)

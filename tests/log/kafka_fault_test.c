@@ -500,8 +500,9 @@ static const struct config_row config_rows[] = {
 static void test_config(const void *data)
 {
     const struct config_row *row = data;
-    const struct esp_log_property properties[] = {{"bootstrap.servers", "127.0.0.1:1", "conf:6"},
-                                                  {row->property, row->value, "conf:7"}};
+    const struct esp_log_property properties[] = {
+        {.name = "bootstrap.servers", .value = "127.0.0.1:1", .where = "conf:6"},
+        {.name = row->property, .value = row->value, .where = "conf:7"}};
     struct esp_log *log = NULL;
     struct esp_error err = {0};
     g_assert_cmpint(esp_log_open_kafka(properties, 2, NULL, NULL, &log, &err), ==, ESP_ECONFIG);

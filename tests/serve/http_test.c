@@ -287,6 +287,69 @@ static void test_slow_client(void)
     esp_http_stop(http);
 }
 
+/* True once the server has closed; looks for a moment. */
+static bool is_closed(int fd)
+{
+    char bytes[1024];
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    return poll(&ready, 1, 50) == 1 && recv(fd, bytes, sizeof bytes, 0) <= 0;
+}
+
+/* Never silent, never done: a byte of a header now and then. */
+static void test_dribbling_client(void)
+{
+    struct esp_http *http = start_with((struct esp_http_config){.request_s = 1});
+    if (http == NULL)
+        return;
+    int fds[8];
+    for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
+        fds[i] = connect_to(http);
+        send_text(fds[i], "GET / HTTP/1.1\r\nX-Long: ");
+    }
+    int n_bytes = 0;
+    while (!is_closed(fds[0]) && n_bytes < DEADLINE_MS / 50) {
+        for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
+            send_text(fds[i], "a");
+        n_bytes++;
+    }
+    g_assert_cmpint(n_bytes, <, DEADLINE_MS / 50); /* far fewer than a head may have */
+    assert_well(http);
+    for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
+        close(fds[i]);
+    struct esp_http_stats stats;
+    esp_http_stats(http, &stats);
+    g_assert_cmpuint(stats.cut, >, 0);
+    g_assert_cmpuint(stats.cut, <=, G_N_ELEMENTS(fds));
+    esp_http_stop(http);
+}
+
+/* The limit is of a request, not of a connection that makes one after the other. */
+static void test_busy_client(void)
+{
+    struct esp_http *http = start_with((struct esp_http_config){.request_s = 1});
+    if (http == NULL)
+        return;
+    int fd = connect_to(http);
+    GString *got = g_string_new(NULL);
+    int64_t until_us = g_get_monotonic_time() + 2 * G_USEC_PER_SEC;
+    while (!g_test_failed() && g_get_monotonic_time() < until_us) {
+        g_string_truncate(got, 0);
+        send_text(fd, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        while (!g_str_has_suffix(got->str, hello)) {
+            if (!receive(fd, got)) {
+                g_test_fail_printf("a client that asks again and again was cut off");
+                break;
+            }
+        }
+    }
+    struct esp_http_stats stats;
+    esp_http_stats(http, &stats);
+    g_assert_cmpuint(stats.cut, ==, 0);
+    g_string_free(got, TRUE);
+    close(fd);
+    esp_http_stop(http);
+}
+
 static void test_many_connections(void)
 {
     struct esp_http *http =
@@ -516,6 +579,8 @@ int main(int argc, char **argv)
     g_test_add_func("/http/one connection asks more than once", test_keep_alive);
     g_test_add_func("/http/a client that falls silent holds up nobody and is closed",
                     test_slow_client);
+    g_test_add_func("/http/a client that dribbles is cut off", test_dribbling_client);
+    g_test_add_func("/http/a client that asks again and again is not", test_busy_client);
     g_test_add_func("/http/connections over the limit wait for their turn", test_many_connections);
     g_test_add_func("/http/many at once get whole pages", test_many_at_once);
     g_test_add_func("/http/a stop does not wait for clients", test_stop);

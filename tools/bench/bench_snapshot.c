@@ -250,7 +250,8 @@ static enum esp_status delete_topic(const char *broker, const char *topic, struc
 static enum esp_status measure_topic(const struct options *options, const char *path,
                                      struct esp_error *err)
 {
-    const struct esp_log_property server = {"bootstrap.servers", options->broker, "--broker"};
+    const struct esp_log_property server = {
+        .name = "bootstrap.servers", .value = options->broker, .where = "--broker"};
     struct esp_log *log = NULL;
     char topic[64], cache[512];
     snprintf(topic, sizeof topic, "espalier-bench-%ld", (long)getpid());

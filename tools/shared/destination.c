@@ -64,7 +64,7 @@ static void add_property(struct destination *destination, char *text)
     } else {
         *equals = '\0';
         destination->properties[destination->n_properties++] =
-            (struct esp_log_property){text, equals + 1, "-X"};
+            (struct esp_log_property){.name = text, .value = equals + 1, .where = "-X"};
     }
 }
 
@@ -91,8 +91,8 @@ static void end_options(struct destination *destination)
         esp_fail(&destination->error, ESP_ECONFIG,
                  "--framing is for brokers; files name their schema themselves");
     if (destination->brokers != NULL)
-        destination->properties[destination->n_properties++] =
-            (struct esp_log_property){"bootstrap.servers", destination->brokers, "--out"};
+        destination->properties[destination->n_properties++] = (struct esp_log_property){
+            .name = "bootstrap.servers", .value = destination->brokers, .where = "--out"};
 }
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
