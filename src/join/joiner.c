@@ -39,6 +39,8 @@
  * so segments empty in about the order they were filled. What lives longer is copied to lane LONG
  * at that point. A pending impression costs its record, 20 bytes and padding, 8 in a calendar and
  * 12 to 13.5 in the index; in lane LONG 16 more.
+ * Past the cap segments become mapped files (paging.c): records are read alike, and no result
+ * depends on where they are.
  *
  * INVARIANTS (esp_joiner_check() asserts each by number)
  *  (1) W never falls below the position: no label has left, and no event was applied, whose time
@@ -214,7 +216,9 @@ enum esp_status esp_joiner_new(const struct esp_joiner_config *config, struct es
     init_calendars(joiner);
     status = esp_ring_init(&joiner->ring,
                            config->segment_bytes > 0 ? config->segment_bytes : DEFAULT_SEGMENT,
-                           config->max_store_bytes, err);
+                           config->store == NULL ? config->max_store_bytes : 0, err);
+    if (status == ESP_OK && config->store != NULL)
+        esp_ring_lend(&joiner->ring, config->store);
     if (status == ESP_OK)
         status = make_partitions(joiner, err);
     if (status != ESP_OK)
@@ -364,6 +368,7 @@ enum esp_status esp_joiner_push(struct esp_joiner *joiner, enum esp_event_kind k
     if (status != ESP_OK)
         return status;
     esp_ring_reclaim(&joiner->ring);
+    esp_paging_look(joiner);
     esp_outcasts_clear(&joiner->outcasts);
     size_t index = partition_index(joiner, kind, partition);
     if (n > 0)
@@ -393,6 +398,7 @@ enum esp_status esp_joiner_advance(struct esp_joiner *joiner, struct esp_label *
                                    size_t capacity, size_t *out_n, struct esp_error *err)
 {
     esp_ring_reclaim(&joiner->ring);
+    esp_paging_look(joiner);
     return esp_departures(joiner, labels, capacity, out_n, err);
 }
 
@@ -458,24 +464,4 @@ void esp_joiner_counters(const struct esp_joiner *joiner, enum esp_event_kind ki
                          struct esp_join_counters *out)
 {
     *out = joiner->counters[kind];
-}
-
-void esp_joiner_usage(const struct esp_joiner *joiner, struct esp_joiner_usage *out)
-{
-    const struct esp_calendar *calendars[] = {&joiner->due,        &joiner->later,
-                                              &joiner->contenders, &joiner->clicks,
-                                              &joiner->installs,   &joiner->click_ends};
-    size_t memory = sizeof *joiner + esp_ring_memory(&joiner->ring) +
-                    esp_id_index_memory(&joiner->pending) +
-                    esp_id_index_memory(&joiner->click_ids) +
-                    joiner->clicked.capacity * sizeof *joiner->clicked.entries +
-                    joiner->n_partitions * (sizeof *joiner->partitions + sizeof *joiner->sources) +
-                    joiner->outcasts.capacity * sizeof *joiner->outcasts.items +
-                    joiner->outcasts.bytes.capacity + joiner->held_bytes;
-    for (size_t i = 0; i < sizeof calendars / sizeof *calendars; i++)
-        memory += esp_calendar_memory(calendars[i]);
-    *out = (struct esp_joiner_usage){.pending = joiner->n_stored,
-                                     .waiting = joiner->clicks.n + joiner->installs.n,
-                                     .record_bytes = joiner->record_bytes,
-                                     .memory_bytes = memory};
 }

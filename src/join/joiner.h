@@ -16,6 +16,7 @@
 #include "core/bytes.h"
 #include "core/status.h"
 #include "event/event.h"
+#include "join/segment_store.h"
 
 /* Which label leaves. The order is part of the label order (maturity, id, stage). */
 enum esp_stage {
@@ -89,8 +90,14 @@ struct esp_joiner_config {
      */
     bool (*whole_wanted)(void *context, const struct esp_label *label);
     void *whole_context;
-    size_t segment_bytes;   /* of the ring; 0: 16 MiB */
-    size_t max_store_bytes; /* of the ring's segments, at least three; 0: 32 GiB, the most */
+    size_t segment_bytes; /* of the ring; 0: 16 MiB */
+    /*
+     * Without a store: the most of the ring's segments, at least three, past which push and advance
+     * fail. With a store: what all memory stays below as far as it can, by paging segments to it;
+     * the limit is what references can name. 0: 32 GiB, without paging.
+     */
+    size_t max_store_bytes;
+    const struct esp_segment_store *store; /* borrowed; NULL: none */
 };
 
 /* A place that a partition can be read again from: see rewinds.h. */
@@ -220,12 +227,46 @@ bool esp_joiner_is_closed(const struct esp_joiner *joiner);
 size_t esp_joiner_n_writers(const struct esp_joiner *joiner);
 
 struct esp_joiner_usage {
-    uint64_t pending;      /* impressions with a label still to leave */
-    uint64_t waiting;      /* clicks and installs that wait for the watermark */
-    uint64_t record_bytes; /* payloads of pending impressions */
-    uint64_t memory_bytes; /* all that the joiner holds */
+    uint64_t pending;         /* impressions with a label still to leave */
+    uint64_t waiting;         /* clicks and installs that wait for the watermark */
+    uint64_t record_bytes;    /* payloads of pending impressions */
+    uint64_t memory_bytes;    /* all that the joiner holds, but for what is on files */
+    uint64_t paged_bytes;     /* on files only: mapped */
+    uint64_t paged_out_bytes; /* written for want of memory, ever */
+    uint64_t over_bytes;      /* of memory_bytes, above the cap when it was last looked at: what
+                                 cannot be paged, or a store that fails */
+    uint64_t paging_failures; /* tries of paging that failed; nothing is lost by them */
 };
 void esp_joiner_usage(const struct esp_joiner *joiner, struct esp_joiner_usage *out);
+
+/* Why paging failed last; { 0 } if it never has. Lent until the next push or advance. */
+const struct esp_error *esp_joiner_paging_failure(const struct esp_joiner *joiner);
+
+/*
+ * A checkpoint, where a store is lent, in order:
+ *
+ *     esp_joiner_before_save()     in the process that goes on, before it forks: frees what has
+ *                                  left, and from now on no file of a live segment is dropped
+ *     esp_joiner_store_segments()  in the child: all that is sealed is on files, for good
+ *     esp_joiner_archive(), esp_joiner_files_archive()
+ *                                  in the child: the state, which names these files; and the list
+ *                                  of them by itself, as a section of its own
+ *     esp_joiner_saved()           in the process that goes on, once the checkpoint is in place:
+ *                                  with that list, read and sorted, so that they are not written
+ *                                  again
+ *
+ * What was lent out is gone after the first. Where nothing forks one process does all of it.
+ */
+void esp_joiner_before_save(struct esp_joiner *joiner);
+
+/* Errors: the store's: there is no checkpoint then. */
+enum esp_status esp_joiner_store_segments(struct esp_joiner *joiner, struct esp_error *err);
+void esp_joiner_files_archive(struct esp_archive *archive, const struct esp_joiner *joiner);
+void esp_joiner_saved(struct esp_joiner *joiner, const struct esp_segment_list *files);
+
+/* Adds the files that the joiner uses now to a list of those that must stay. Errors: ESP_ENOMEM. */
+enum esp_status esp_joiner_files(const struct esp_joiner *joiner, struct esp_segment_list *list,
+                                 struct esp_error *err);
 
 /* Asserts the invariants of joiner.c by number; linear in what is pending. For tests. */
 void esp_joiner_check(const struct esp_joiner *joiner);

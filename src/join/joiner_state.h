@@ -4,6 +4,7 @@
  *     arrivals.c    an event comes in: late, dead, held, or stored
  *     pairing.c     W passes an event's own time: it finds its partner or it does not
  *     departures.c  W passes a maturity: a label leaves
+ *     paging.c      what it holds, below its cap
  *     joiner.c      the public face, and the essay
  *     joiner_rewind.c, joiner_archive.c, joiner_check.c
  *                   where to read again from; checkpoints; whether the invariants hold
@@ -91,6 +92,11 @@ struct esp_joiner {
     uint64_t held_bytes;
     size_t n_writers; /* that the impressions of a state that was read need */
     struct esp_outcasts outcasts;
+    struct {
+        uint64_t n_opened; /* the ring's, when the cap was last looked at */
+        uint64_t over_bytes, n_failures;
+        struct esp_error failure; /* the last one */
+    } paging;
 };
 
 /* An impression, wherever its parts stand. */
@@ -209,5 +215,18 @@ enum esp_status esp_pairing_enroll(struct esp_joiner *joiner, uint32_t ref, uint
 /* departures.c. As esp_joiner_advance(). */
 enum esp_status esp_departures(struct esp_joiner *joiner, struct esp_label *labels, size_t capacity,
                                size_t *out_n, struct esp_error *err);
+
+/* paging.c. Pages until the memory is below the cap. What was lent out is gone. */
+void esp_paging_fit(struct esp_joiner *joiner);
+
+/* After an archive was read: takes into memory what there is room for. */
+void esp_paging_restored(struct esp_joiner *joiner);
+
+/* The same where the ring has grown since. */
+static inline void esp_paging_look(struct esp_joiner *joiner)
+{
+    if (joiner->ring.n_opened != joiner->paging.n_opened)
+        esp_paging_fit(joiner);
+}
 
 #endif

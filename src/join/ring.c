@@ -5,10 +5,7 @@
 
 #include "core/buf.h"
 
-enum {
-    HUGE_PAGE = 2 << 20,
-    MAX_RECYCLED = 4, /* empty segments kept for reuse: fresh memory costs a page fault a page */
-};
+enum { HUGE_PAGE = 2 << 20 };
 
 enum esp_status esp_ring_init(struct esp_ring *ring, size_t segment_bytes, size_t max_bytes,
                               struct esp_error *err)
@@ -27,33 +24,122 @@ enum esp_status esp_ring_init(struct esp_ring *ring, size_t segment_bytes, size_
                               .unit_bits = bits,
                               .max_segments = max_bytes > 0 && wanted < most ? wanted : most,
                               .retired = ESP_RING_NOWHERE,
-                              .free_slots = ESP_RING_NOWHERE};
+                              .free_slots = ESP_RING_NOWHERE,
+                              .next_number = 1};
     for (size_t lane = 0; lane < ESP_N_LANES; lane++)
         ring->open[lane] = ESP_RING_NOWHERE;
     return ESP_OK;
 }
 
+void esp_ring_lend(struct esp_ring *ring, const struct esp_segment_store *store)
+{
+    ring->store = store;
+    if (ring->next_number < store->first_number)
+        ring->next_number = store->first_number;
+}
+
+/* ---- memory ---- */
+
+/*
+ * Mapped by ourselves rather than allocated: what is unmapped has left the process, while malloc()
+ * may keep what is freed.
+ */
+static uint8_t *map_base(size_t size)
+{
+    size_t align = size < HUGE_PAGE ? 0 : HUGE_PAGE;
+    uint8_t *all =
+        mmap(NULL, size + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED)
+        return NULL;
+    if (align == 0)
+        return all;
+    size_t before = (align - (uintptr_t)all % align) % align;
+    if (before > 0)
+        munmap(all, before);
+    if (before < align)
+        munmap(all + before + size, align - before);
+    /* Only a hint: fewer page faults while filling, fewer TLB misses while reading. */
+    (void)madvise(all + before, size, MADV_HUGEPAGE);
+    return all + before;
+}
+
+uint8_t *esp_ring_take_base(struct esp_ring *ring)
+{
+    if (ring->n_kept > 0)
+        return ring->kept[--ring->n_kept];
+    uint8_t *base = map_base(ring->segment_bytes);
+    ring->n_bases += base != NULL;
+    return base;
+}
+
+void esp_ring_give_base(struct esp_ring *ring, uint8_t *base)
+{
+    if (ring->n_kept < ESP_RING_KEPT) {
+        ring->kept[ring->n_kept++] = base;
+        return;
+    }
+    munmap(base, ring->segment_bytes);
+    ring->n_bases--;
+}
+
+void esp_ring_trim(struct esp_ring *ring, size_t n_to_keep)
+{
+    while (ring->n_kept > n_to_keep) {
+        munmap(ring->kept[--ring->n_kept], ring->segment_bytes);
+        ring->n_bases--;
+    }
+}
+
+/* Takes a segment's bytes away, and its file if that is the ring's alone. */
+static void empty_segment(struct esp_ring *ring, struct esp_segment *segment)
+{
+    if (segment->is_paged) {
+        struct esp_bytes mapped = esp_segment_bytes(segment);
+        munmap(segment->base, mapped.size);
+        ring->n_paged--;
+        ring->paged_bytes -= mapped.size;
+    } else {
+        esp_ring_give_base(ring, segment->base);
+    }
+    if (segment->is_on_file && !segment->is_named)
+        ring->store->drop(ring->store->context, segment->number);
+}
+
 void esp_ring_release_all(struct esp_ring *ring)
 {
     for (size_t i = 0; i < ring->n_segments; i++) {
-        free(ring->segments[i].base);
-        free(ring->segments[i].recycled);
+        if (ring->segments[i].base != NULL)
+            empty_segment(ring, &ring->segments[i]);
     }
+    esp_ring_trim(ring, 0);
     free(ring->segments);
     *ring = (struct esp_ring){.retired = ESP_RING_NOWHERE, .free_slots = ESP_RING_NOWHERE};
 }
 
-static uint8_t *new_base(const struct esp_ring *ring)
+size_t esp_ring_memory(const struct esp_ring *ring)
 {
-    size_t align = ring->segment_bytes < HUGE_PAGE ? ESP_RING_MIN_SEGMENT : HUGE_PAGE;
-    uint8_t *base = aligned_alloc(align, ring->segment_bytes);
-    /* Only a hint: fewer page faults while filling, fewer TLB misses while reading. */
-    if (base != NULL && ring->segment_bytes >= HUGE_PAGE)
-        (void)madvise(base, ring->segment_bytes, MADV_HUGEPAGE);
-    return base;
+    return ring->n_bases * ring->segment_bytes + ring->capacity * sizeof *ring->segments;
 }
 
-/* A directory slot without a segment: one that was freed (its kept memory and all), or a new one.*/
+/* ---- filling and emptying ---- */
+
+static enum esp_status say_full(const struct esp_ring *ring, struct esp_error *err)
+{
+    size_t full_mib = ring->n_segments * ring->segment_bytes >> 20;
+    if (ring->n_segments == (size_t)1 << (ESP_RING_REF_BITS - ring->unit_bits))
+        return esp_fail(err, ESP_ELIMIT,
+                        "the join's store is full: what waits for its labels takes %zu MiB, the "
+                        "most that one join holds, on files included; shorten join.click_window or "
+                        "join.install_window, or lower join.skew",
+                        full_mib);
+    return esp_fail(err, ESP_ELIMIT,
+                    "the join's store is full: what waits for its labels takes %zu MiB, and no "
+                    "more is allowed; shorten join.click_window or join.install_window, lower "
+                    "join.skew, or raise join.memory (32 GiB is the most that one join holds)",
+                    full_mib);
+}
+
+/* A directory slot without a segment: one that was freed, or a new one. */
 static enum esp_status take_slot(struct esp_ring *ring, uint32_t *out, struct esp_error *err)
 {
     if (ring->free_slots != ESP_RING_NOWHERE) {
@@ -62,11 +148,7 @@ static enum esp_status take_slot(struct esp_ring *ring, uint32_t *out, struct es
         return ESP_OK;
     }
     if (ring->n_segments == ring->max_segments)
-        return esp_fail(err, ESP_ELIMIT,
-                        "the join's store is full: what waits for its labels takes %zu MiB, and no "
-                        "more is allowed; shorten join.click_window or join.install_window, lower "
-                        "join.skew, or raise join.memory (32 GiB is the most that one join holds)",
-                        ring->n_segments * ring->segment_bytes >> 20);
+        return say_full(ring, err);
     enum esp_status status = esp_array_grow((void **)&ring->segments, &ring->capacity,
                                             ring->n_segments + 1, sizeof *ring->segments, err);
     if (status != ESP_OK)
@@ -92,25 +174,21 @@ enum esp_status esp_ring_open(struct esp_ring *ring, enum esp_lane lane, struct 
     if (status != ESP_OK)
         return status;
     struct esp_segment *segment = &ring->segments[slot];
-    uint8_t *base = segment->recycled;
-    if (base != NULL) {
-        ring->n_recycled--;
-    } else {
-        base = new_base(ring);
-        if (base == NULL) {
-            segment->next = ring->free_slots;
-            ring->free_slots = slot;
-            return esp_fail(err, ESP_ENOMEM, "out of memory for a segment of %zu bytes",
-                            ring->segment_bytes);
-        }
-        ring->n_bases++;
+    uint8_t *base = esp_ring_take_base(ring);
+    if (base == NULL) {
+        segment->next = ring->free_slots;
+        ring->free_slots = slot;
+        return esp_fail(err, ESP_ENOMEM, "out of memory for a segment of %zu bytes",
+                        ring->segment_bytes);
     }
     *segment = (struct esp_segment){
         .base = base, .used = 1, .lane = (uint8_t)lane, .is_open = true, .next = ESP_RING_NOWHERE};
     uint32_t before = ring->open[lane];
     ring->open[lane] = slot;
+    ring->n_opened++;
     if (before != ESP_RING_NOWHERE) {
         ring->segments[before].is_open = false;
+        ring->segments[before].number = ring->next_number++;
         esp_ring_retire(ring, before);
     }
     return ESP_OK;
@@ -122,140 +200,8 @@ void esp_ring_reclaim(struct esp_ring *ring)
         uint32_t slot = ring->retired;
         struct esp_segment *segment = &ring->segments[slot];
         ring->retired = segment->next;
-        uint8_t *base = segment->base;
+        empty_segment(ring, segment);
         *segment = (struct esp_segment){.next = ring->free_slots};
         ring->free_slots = slot;
-        if (ring->n_recycled < MAX_RECYCLED) {
-            segment->recycled = base;
-            ring->n_recycled++;
-        } else {
-            free(base);
-            ring->n_bases--;
-        }
     }
-}
-
-size_t esp_ring_memory(const struct esp_ring *ring)
-{
-    return ring->n_bases * ring->segment_bytes + ring->capacity * sizeof *ring->segments;
-}
-
-/* ---- in a checkpoint ---- */
-
-/* The bytes of a segment that has live records. Reading, its memory is there to be filled. */
-static void archive_bytes(struct esp_archive *archive, const struct esp_segment *segment)
-{
-    esp_archive_bytes(archive, segment->base, (size_t)segment->used * ESP_RING_UNIT);
-}
-
-/*
- * One slot of the directory. Of a segment without live records (retired, or open and not used yet)
- * only the place is kept, as nothing will be asked of it.
- */
-static void archive_segment(struct esp_archive *archive, struct esp_ring *ring,
-                            struct esp_segment *segment)
-{
-    bool has_base = segment->base != NULL;
-    esp_archive_bool(archive, &has_base);
-    esp_archive_u32(archive, &segment->next);
-    if (!has_base)
-        return;
-    esp_archive_u8(archive, &segment->lane);
-    esp_archive_bool(archive, &segment->is_open);
-    esp_archive_u32(archive, &segment->n_live);
-    esp_archive_u32(archive, &segment->used);
-    bool is_sound = segment->lane < ESP_N_LANES && segment->used >= 1 &&
-                    segment->used <= UINT32_C(1) << ring->unit_bits &&
-                    segment->n_live < segment->used;
-    if (!esp_archive_check(archive, is_sound, "a segment of the join's store"))
-        return;
-    if (esp_archive_reads(archive)) {
-        segment->base = new_base(ring);
-        if (segment->base == NULL) {
-            esp_archive_fail(archive, ESP_ENOMEM, "out of memory for a segment of %zu bytes",
-                             ring->segment_bytes);
-            return;
-        }
-        ring->n_bases++;
-    }
-    if (segment->n_live > 0)
-        archive_bytes(archive, segment);
-}
-
-/* The length of a list of slots; more than n_segments if it does not end in the directory. */
-static size_t list_length(const struct esp_ring *ring, uint32_t slot)
-{
-    size_t n = 0;
-    for (; slot != ESP_RING_NOWHERE && n <= ring->n_segments; n++) {
-        if (slot >= ring->n_segments)
-            return SIZE_MAX;
-        slot = ring->segments[slot].next;
-    }
-    return n;
-}
-
-/* Is every slot free, open, retired or in use, as its list and its lane say? */
-static bool directory_is_sound(const struct esp_ring *ring)
-{
-    size_t n_free = 0, n_retired = 0, n_open = 0;
-    for (size_t i = 0; i < ring->n_segments; i++) {
-        const struct esp_segment *segment = &ring->segments[i];
-        n_free += segment->base == NULL;
-        n_open += segment->is_open;
-        n_retired += segment->base != NULL && segment->n_live == 0 && !segment->is_open;
-    }
-    if (list_length(ring, ring->free_slots) != n_free ||
-        list_length(ring, ring->retired) != n_retired)
-        return false;
-    for (uint32_t slot = ring->free_slots; slot != ESP_RING_NOWHERE;
-         slot = ring->segments[slot].next) {
-        if (ring->segments[slot].base != NULL)
-            return false;
-    }
-    for (uint32_t slot = ring->retired; slot != ESP_RING_NOWHERE;
-         slot = ring->segments[slot].next) {
-        const struct esp_segment *segment = &ring->segments[slot];
-        if (segment->base == NULL || segment->n_live > 0 || segment->is_open)
-            return false;
-    }
-    for (size_t lane = 0; lane < ESP_N_LANES; lane++) {
-        uint32_t slot = ring->open[lane];
-        if (slot == ESP_RING_NOWHERE)
-            continue;
-        if (slot >= ring->n_segments || !ring->segments[slot].is_open ||
-            ring->segments[slot].lane != lane)
-            return false;
-        n_open--;
-    }
-    return n_open == 0;
-}
-
-void esp_ring_archive(struct esp_archive *archive, struct esp_ring *ring)
-{
-    enum { LEAST_BYTES = 5 }; /* of a slot of the directory */
-    size_t n = ring->n_segments;
-    esp_archive_mark(archive, "ring", 1);
-    esp_archive_same(archive, ring->segment_bytes, "the size of a segment of the join's store");
-    esp_archive_count(archive, &n, LEAST_BYTES);
-    if (n > ring->max_segments)
-        esp_archive_fail(archive, ESP_EDATA,
-                         "what waits for its labels takes %zu MiB, and join.memory allows %zu; "
-                         "raise it to what it was",
-                         n * ring->segment_bytes >> 20,
-                         ring->max_segments * ring->segment_bytes >> 20);
-    if (esp_archive_reads(archive) && esp_archive_is_ok(archive) && n > 0) {
-        ring->segments = calloc(n, sizeof *ring->segments);
-        if (ring->segments == NULL)
-            esp_archive_fail(archive, ESP_ENOMEM, "out of memory for %zu segments", n);
-        else
-            ring->n_segments = ring->capacity = n;
-    }
-    for (size_t i = 0; i < n && esp_archive_is_ok(archive); i++)
-        archive_segment(archive, ring, &ring->segments[i]);
-    for (size_t lane = 0; lane < ESP_N_LANES; lane++)
-        esp_archive_u32(archive, &ring->open[lane]);
-    esp_archive_u32(archive, &ring->retired);
-    esp_archive_u32(archive, &ring->free_slots);
-    if (esp_archive_is_ok(archive))
-        esp_archive_check(archive, directory_is_sound(ring), "the directory of the join's store");
 }

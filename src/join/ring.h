@@ -1,5 +1,6 @@
 /*
  * ring.h - where the join keeps bytes: append-only segments of one size, freed as a whole.
+ * ring_paging.c puts them on files where memory is short, ring_save.c takes them into checkpoints.
  *
  *     lane IMPRESSIONS  [segment][segment][segm...       each lane appends to its newest
  *     lane LONG         [segment][se...                  segment; a segment goes when nothing
@@ -23,6 +24,7 @@
 #include "core/archive.h"
 #include "core/bytes.h"
 #include "core/status.h"
+#include "join/segment_store.h"
 
 enum esp_lane {
     ESP_LANE_IMPRESSIONS, /* impressions until their click stage */
@@ -35,20 +37,32 @@ enum {
     ESP_RING_UNIT = 16,
     ESP_RING_MIN_SEGMENT = 4096,
     ESP_RING_REF_BITS = 31,
+    ESP_RING_KEPT = 4, /* empty segments kept for reuse: fresh memory costs a page fault a page */
 };
 
 /* A directory slot that is none: the end of a list, a lane that has not begun. */
 #define ESP_RING_NOWHERE UINT32_MAX
 
-/* One segment's entry in the directory. */
+/*
+ * One segment's entry in the directory.
+ *
+ *     [open] --the next is opened--> [sealed] --_fit()--> [paged]      sealed: it has a number, and
+ *                                       |  ^---_load()------'          never changes again
+ *                                       '--esp_ring_store()--> [sealed, on file]
+ */
 struct esp_segment {
     uint8_t *base;     /* NULL: this slot of the directory is free */
     uint32_t n_live;   /* records not yet released */
     uint32_t used;     /* units handed out, the first one included */
     uint8_t lane;      /* enum esp_lane */
     bool is_open;      /* its lane appends here */
+    bool is_paged;     /* base is its file, mapped to be read; else it is memory */
+    bool is_on_file;   /* there is a file of its number */
+    bool is_synced;    /* and nothing that happens to the machine takes it away */
+    bool is_named;     /* a checkpoint may name that file: the ring does not drop it */
     uint32_t next;     /* in the list of retired or of free slots */
-    uint8_t *recycled; /* free slot: memory kept for the next segment, or NULL */
+    uint64_t number;   /* in the order of sealing; 0: not sealed */
+    uint64_t checksum; /* of its bytes, once it is on file */
 };
 
 struct esp_ring {
@@ -60,8 +74,16 @@ struct esp_ring {
     size_t max_segments; /* n_segments is at most that */
     uint32_t retired;    /* list of segments without live records, still readable */
     uint32_t free_slots;
-    size_t n_bases;    /* segments with memory, kept ones included */
-    size_t n_recycled; /* kept ones */
+    size_t n_bases; /* segments with memory, kept ones included */
+    size_t n_kept;
+    uint8_t *kept[ESP_RING_KEPT];
+
+    const struct esp_segment_store *store; /* borrowed; NULL: nothing can be paged */
+    uint64_t next_number;                  /* for the next one that is sealed */
+    uint64_t n_opened;                     /* ever: memory has grown where this has */
+    uint64_t n_paged, paged_bytes;         /* mapped now */
+    uint64_t paged_out_bytes;              /* written for want of memory, ever */
+    size_t shed_at;                        /* the slot whose pages are let go of next */
 };
 
 /*
@@ -74,7 +96,11 @@ struct esp_ring {
  */
 enum esp_status esp_ring_init(struct esp_ring *ring, size_t segment_bytes, size_t max_bytes,
                               struct esp_error *err);
+/* Files that no checkpoint can name are dropped, too. */
 void esp_ring_release_all(struct esp_ring *ring);
+
+/* From now on segments can be paged. The store is borrowed as long as the ring lives. */
+void esp_ring_lend(struct esp_ring *ring, const struct esp_segment_store *store);
 
 /* The largest record, head and all, that fits into a segment. */
 static inline size_t esp_ring_max_record(const struct esp_ring *ring)
@@ -126,14 +152,88 @@ static inline void esp_ring_release(struct esp_ring *ring, uint32_t ref)
 /* Frees the segments without live records. What was lent out from them is gone. */
 void esp_ring_reclaim(struct esp_ring *ring);
 
+/* What is mapped from files is not counted. */
 size_t esp_ring_memory(const struct esp_ring *ring);
 
+/* ---- ring_paging.c -------------------------------------------------------------------------- */
+
 /*
- * The ring in a checkpoint: references mean the same in the one that is read. Reading fills a ring
- * as esp_ring_init() left it, with segments of the same size; that every segment has as many live
- * records as it says, and what is in them, is left to the caller to check.
+ * Puts sealed segments on files and maps these in their place until the ring's memory and
+ * beside_bytes are max_bytes or less, or nothing is left that can be paged. Records move: what was
+ * lent out is gone. Does nothing without a store.
+ *
+ * Errors: the store's. That segment stays in memory, nothing is lost, the next call tries again.
+ */
+enum esp_status esp_ring_fit(struct esp_ring *ring, size_t beside_bytes, size_t max_bytes,
+                             struct esp_error *err);
+
+/* The opposite, after a restore: takes back into memory what there is room for. */
+void esp_ring_load(struct esp_ring *ring, size_t beside_bytes, size_t max_bytes);
+
+/* ---- ring_save.c ---------------------------------------------------------------------------- */
+
+/*
+ * A checkpoint and the ring, in order:
+ *
+ *     esp_ring_before_save()      in the parent, before the fork: what is sealed now may be named
+ *     esp_ring_store()            in the child: every sealed segment is on file, for good
+ *     esp_ring_archive()          in the child: open segments whole, the others by name
+ *     esp_ring_files_archive()    in the child: the names alone, as a list of their own
+ *     esp_ring_saved()            in the parent, when the child has succeeded: with that list
+ *
+ * Where nothing forks one ring does all of it. Without esp_ring_store() all segments that are not
+ * on file go whole into the archive.
+ */
+void esp_ring_before_save(struct esp_ring *ring);
+
+/* Errors: the store's; ESP_EBUG (a file might be named that may be dropped: esp_ring_before_save()
+ * was not called). Does nothing without a store. */
+enum esp_status esp_ring_store(struct esp_ring *ring, struct esp_error *err);
+
+/*
+ * References mean the same in the ring that is read. Reading fills a ring as esp_ring_init() (and
+ * esp_ring_lend()) left it, with segments of the same size; that every segment has as many live
+ * records as it says, and what is in them, is left to the caller to check. A file is verified byte
+ * by byte before it is mapped: one that is missing or damaged is ESP_EDATA.
  */
 void esp_ring_archive(struct esp_archive *archive, struct esp_ring *ring);
+
+/* Writes what esp_segment_list_archive() reads. */
+void esp_ring_files_archive(struct esp_archive *archive, const struct esp_ring *ring);
+
+/* files is sorted. */
+void esp_ring_saved(struct esp_ring *ring, const struct esp_segment_list *files);
+
+/* Adds the files of live segments to a list: a sweep must leave them. Errors: ESP_ENOMEM. */
+enum esp_status esp_ring_files(const struct esp_ring *ring, struct esp_segment_list *list,
+                               struct esp_error *err);
+
+/* ---- for the parts of the ring -------------------------------------------------------------- */
+
+/* Memory of one segment; NULL: out of memory. */
+uint8_t *esp_ring_take_base(struct esp_ring *ring);
+
+/* Keeps it for the next segment, or gives it back to the system. */
+void esp_ring_give_base(struct esp_ring *ring, uint8_t *base);
+
+/* Gives kept ones back, but for so many. */
+void esp_ring_trim(struct esp_ring *ring, size_t n_to_keep);
+
+static inline bool esp_segment_is_sealed(const struct esp_segment *segment)
+{
+    return segment->base != NULL && !segment->is_open && segment->n_live > 0;
+}
+
+static inline struct esp_bytes esp_segment_bytes(const struct esp_segment *segment)
+{
+    return esp_bytes(segment->base, (size_t)segment->used * ESP_RING_UNIT);
+}
+
+static inline struct esp_segment_file esp_segment_file(const struct esp_segment *segment)
+{
+    return (struct esp_segment_file){segment->number, (uint64_t)segment->used * ESP_RING_UNIT,
+                                     segment->checksum};
+}
 
 static inline const void *esp_ring_at(const struct esp_ring *ring, uint32_t ref)
 {

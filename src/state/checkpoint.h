@@ -128,6 +128,16 @@ enum esp_status esp_checkpoint_expect(const struct esp_checkpoint *checkpoint, c
 enum esp_status esp_checkpoint_section(const struct esp_checkpoint *checkpoint, const char *name,
                                        struct esp_bytes *bytes, struct esp_error *err);
 
+/*
+ * One section of a checkpoint, without reading the rest: its bytes are added to out. What was read
+ * is verified, what stands elsewhere in the file is not.
+ * Errors: ESP_EDATA (damaged, or it has none of that name), ESP_EIO (cannot be opened), ESP_ELIMIT
+ * (over the cap of out), ESP_ENOMEM.
+ */
+struct esp_buf;
+enum esp_status esp_checkpoint_peek(const struct esp_state_folder *folder, uint64_t number,
+                                    const char *name, struct esp_buf *out, struct esp_error *err);
+
 /* The i-th section's name, in the order of the file; NULL: there are no more. */
 const char *esp_checkpoint_section_name(const struct esp_checkpoint *checkpoint, size_t i);
 

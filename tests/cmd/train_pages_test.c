@@ -108,7 +108,7 @@ static void fill_in(void)
     ingest->bytes = 41;
     ingest->damaged_files = 42;
     ingest->skipped_bytes = 43;
-    ingest->usage = (struct esp_joiner_usage){44, 45, 46, 47};
+    ingest->usage = (struct esp_joiner_usage){44, 45, 46, 47, 48, 49, 50, 51};
     ingest->n_idle = 48;
     ingest->n_paused = 49;
     ingest->labels[0] = 251;

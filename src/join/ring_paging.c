@@ -1,0 +1,142 @@
+/*
+ * ring_paging.c - segments on files where memory is short. See ring.h.
+ *
+ * WHICH  Of the three lanes LONG goes first, then IMPRESSIONS, then WAITING; within a lane the
+ * segment that was sealed first. A record is looked up where a click or an install names it, which
+ * happens soon after it came or not at all, and each such visit of a paged segment may wait for the
+ * disk; it is read once more when its label leaves, but in order, segment by segment, which the
+ * system reads ahead. So the segments with the most visits still to come are the newest, and those
+ * of lane LONG, whose few visits spread over days, have the fewest for their size. (That the oldest
+ * are the next to leave is no reason to keep them: writing and reading 16 MiB once in order costs
+ * less than the visits of a new one.)
+ *
+ * HOW  A segment's bytes go to a file, the file is mapped read-only, and the memory serves the next
+ * segment. The mapping is private and never written to, so that a forked child keeps what it saw.
+ * A page that is visited comes back into the process's resident memory, as a clean copy that the
+ * system may take; so that it also leaves when nobody else wants it, mappings are let go of in
+ * turn.
+ */
+#include <sys/mman.h>
+
+#include "core/hash.h"
+#include "join/ring.h"
+
+/* Mappings let go of a call: at a few hundred nanoseconds each, nothing beside what a call pages.
+ */
+enum { SHED_SLOTS = 64 };
+
+/* Lower goes earlier. */
+static int lane_rank(enum esp_lane lane)
+{
+    return lane == ESP_LANE_LONG ? 0 : lane == ESP_LANE_IMPRESSIONS ? 1 : 2;
+}
+
+/* Would a leave memory before b? */
+static bool goes_before(const struct esp_segment *a, const struct esp_segment *b)
+{
+    int a_rank = lane_rank((enum esp_lane)a->lane), b_rank = lane_rank((enum esp_lane)b->lane);
+    return a_rank != b_rank ? a_rank < b_rank : a->number < b->number;
+}
+
+/* The sealed segment in memory that goes first, or NULL. */
+static struct esp_segment *first_to_go(struct esp_ring *ring)
+{
+    struct esp_segment *first = NULL;
+    for (size_t i = 0; i < ring->n_segments; i++) {
+        struct esp_segment *segment = &ring->segments[i];
+        if (esp_segment_is_sealed(segment) && !segment->is_paged &&
+            (first == NULL || goes_before(segment, first)))
+            first = segment;
+    }
+    return first;
+}
+
+static enum esp_status page_out(struct esp_ring *ring, struct esp_segment *segment,
+                                struct esp_error *err)
+{
+    const struct esp_segment_store *store = ring->store;
+    struct esp_bytes bytes = esp_segment_bytes(segment);
+    if (!segment->is_on_file) {
+        enum esp_status status = store->write(store->context, segment->number, bytes, err);
+        if (status != ESP_OK)
+            return status;
+        segment->checksum = esp_hash(bytes);
+        segment->is_on_file = true;
+        ring->paged_out_bytes += bytes.size;
+    }
+    struct esp_segment_file file = esp_segment_file(segment);
+    void *base = NULL;
+    enum esp_status status = store->map(store->context, &file, &base, err);
+    if (status != ESP_OK) {
+        segment->is_on_file = segment->is_named; /* the next try begins with a file */
+        return status;
+    }
+    esp_ring_give_base(ring, segment->base);
+    segment->base = base;
+    segment->is_paged = true;
+    ring->n_paged++;
+    ring->paged_bytes += bytes.size;
+    return ESP_OK;
+}
+
+static void shed(struct esp_ring *ring)
+{
+    if (ring->n_paged == 0)
+        return;
+    for (size_t i = 0; i < SHED_SLOTS && i < ring->n_segments; i++) {
+        ring->shed_at = ring->shed_at + 1 < ring->n_segments ? ring->shed_at + 1 : 0;
+        const struct esp_segment *segment = &ring->segments[ring->shed_at];
+        if (segment->is_paged)
+            (void)madvise(segment->base, esp_segment_bytes(segment).size, MADV_DONTNEED);
+    }
+}
+
+enum esp_status esp_ring_fit(struct esp_ring *ring, size_t beside_bytes, size_t max_bytes,
+                             struct esp_error *err)
+{
+    if (ring->store == NULL)
+        return ESP_OK;
+    shed(ring);
+    while (esp_ring_memory(ring) + beside_bytes > max_bytes) {
+        struct esp_segment *segment = ring->n_kept > 1 ? NULL : first_to_go(ring);
+        if (segment != NULL) {
+            enum esp_status status = page_out(ring, segment, err);
+            if (status != ESP_OK)
+                return status;
+        } else if (ring->n_kept > 0) {
+            esp_ring_trim(ring, ring->n_kept - 1); /* the last one as long as another may go */
+        } else {
+            break;
+        }
+    }
+    return ESP_OK;
+}
+
+static bool load(struct esp_ring *ring, struct esp_segment *segment)
+{
+    uint8_t *base = esp_ring_take_base(ring);
+    if (base == NULL)
+        return false;
+    struct esp_bytes bytes = esp_segment_bytes(segment);
+    memcpy(base, bytes.data, bytes.size);
+    munmap(segment->base, bytes.size);
+    segment->base = base;
+    segment->is_paged = false;
+    ring->n_paged--;
+    ring->paged_bytes -= bytes.size;
+    return true;
+}
+
+void esp_ring_load(struct esp_ring *ring, size_t beside_bytes, size_t max_bytes)
+{
+    while (esp_ring_memory(ring) + ring->segment_bytes + beside_bytes <= max_bytes) {
+        struct esp_segment *last = NULL;
+        for (size_t i = 0; i < ring->n_segments; i++) {
+            struct esp_segment *segment = &ring->segments[i];
+            if (segment->is_paged && (last == NULL || goes_before(last, segment)))
+                last = segment;
+        }
+        if (last == NULL || !load(ring, last))
+            break;
+    }
+}
