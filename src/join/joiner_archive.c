@@ -224,6 +224,7 @@ static void go_on(struct esp_archive *archive, struct esp_joiner *joiner)
         source->is_ended = source->is_out = joiner->is_closed;
     }
     note_writers(joiner);
+    esp_paging_restored(joiner);
 }
 
 void esp_joiner_archive(struct esp_archive *archive, struct esp_joiner *joiner)

@@ -83,7 +83,6 @@ struct esp_ring {
     uint64_t n_opened;                     /* ever: memory has grown where this has */
     uint64_t n_paged, paged_bytes;         /* mapped now */
     uint64_t paged_out_bytes;              /* written for want of memory, ever */
-    size_t shed_at;                        /* the slot whose pages are let go of next */
 };
 
 /*

@@ -21,10 +21,6 @@
 #include "core/hash.h"
 #include "join/ring.h"
 
-/* Mappings let go of a call: at a few hundred nanoseconds each, nothing beside what a call pages.
- */
-enum { SHED_SLOTS = 64 };
-
 /* Lower goes earlier. */
 static int lane_rank(enum esp_lane lane)
 {
@@ -79,13 +75,11 @@ static enum esp_status page_out(struct esp_ring *ring, struct esp_segment *segme
     return ESP_OK;
 }
 
-static void shed(struct esp_ring *ring)
+/* Some hundred nanoseconds a mapping, nothing beside what was stored since the last time. */
+static void shed(const struct esp_ring *ring)
 {
-    if (ring->n_paged == 0)
-        return;
-    for (size_t i = 0; i < SHED_SLOTS && i < ring->n_segments; i++) {
-        ring->shed_at = ring->shed_at + 1 < ring->n_segments ? ring->shed_at + 1 : 0;
-        const struct esp_segment *segment = &ring->segments[ring->shed_at];
+    for (size_t i = 0; ring->n_paged > 0 && i < ring->n_segments; i++) {
+        const struct esp_segment *segment = &ring->segments[i];
         if (segment->is_paged)
             (void)madvise(segment->base, esp_segment_bytes(segment).size, MADV_DONTNEED);
     }
@@ -139,4 +133,5 @@ void esp_ring_load(struct esp_ring *ring, size_t beside_bytes, size_t max_bytes)
         if (last == NULL || !load(ring, last))
             break;
     }
+    shed(ring); /* every record was looked at */
 }

@@ -61,8 +61,8 @@ static const char *path_of(const struct esp_segments *segments, uint64_t number,
     return path;
 }
 
-/* Reads "NNNNNNNNNN.segment" and what follows it; false: another name. */
-static bool read_name(const char *name, uint64_t *out_number, const char **out_rest)
+/* Reads the name of a file, or of one that is being written; false: it is neither. */
+static bool read_name(const char *name, uint64_t *out_number, bool *out_is_part)
 {
     char *end;
     if (name[0] < '0' || name[0] > '9')
@@ -71,8 +71,9 @@ static bool read_name(const char *name, uint64_t *out_number, const char **out_r
     *out_number = strtoull(name, &end, 10);
     if (errno != 0 || strncmp(end, ENDING, strlen(ENDING)) != 0)
         return false;
-    *out_rest = end + strlen(ENDING);
-    return true;
+    end += strlen(ENDING);
+    *out_is_part = *end != '\0';
+    return !*out_is_part || strncmp(end, PART, strlen(PART)) == 0;
 }
 
 static enum esp_status fail_at(const char *path, enum esp_status code, const char *what,
@@ -247,7 +248,7 @@ static void segments_drop(void *context, uint64_t number)
 
 /* The names in the folder are given to visit(); a folder that is missing has none. */
 static enum esp_status each_file(struct esp_segments *segments,
-                                 void (*visit)(void *context, uint64_t number, const char *rest,
+                                 void (*visit)(void *context, uint64_t number, bool is_part,
                                                const char *name),
                                  void *context, struct esp_error *err)
 {
@@ -260,9 +261,9 @@ static enum esp_status each_file(struct esp_segments *segments,
     errno = 0;
     while ((entry = readdir(folder)) != NULL) {
         uint64_t number;
-        const char *rest;
-        if (read_name(entry->d_name, &number, &rest))
-            visit(context, number, rest, entry->d_name);
+        bool is_part;
+        if (read_name(entry->d_name, &number, &is_part))
+            visit(context, number, is_part, entry->d_name);
         errno = 0;
     }
     enum esp_status status = ESP_OK;
@@ -272,10 +273,10 @@ static enum esp_status each_file(struct esp_segments *segments,
     return status;
 }
 
-static void note_number(void *context, uint64_t number, const char *rest, const char *name)
+static void note_number(void *context, uint64_t number, bool is_part, const char *name)
 {
     struct esp_segments *segments = context;
-    (void)rest, (void)name;
+    (void)is_part, (void)name;
     if (number >= segments->store.first_number && number < UINT64_MAX)
         segments->store.first_number = number + 1;
 }
@@ -337,11 +338,10 @@ struct sweep {
     struct esp_error *err;
 };
 
-static void sweep_one(void *context, uint64_t number, const char *rest, const char *name)
+static void sweep_one(void *context, uint64_t number, bool is_part, const char *name)
 {
     struct sweep *sweep = context;
-    bool is_kept = *rest == '\0' && esp_segment_list_find(sweep->keep, number) != NULL;
-    if (is_kept || (*rest != '\0' && strncmp(rest, PART, strlen(PART)) != 0))
+    if (!is_part && esp_segment_list_find(sweep->keep, number) != NULL)
         return;
     char path[PATH_MAX + NAME_MAX + 2];
     snprintf(path, sizeof path, "%s/%s", sweep->segments->folder, name);
