@@ -113,6 +113,8 @@ static void committed(struct checkpoints *checkpoints)
     status->write_us = run_clock_us() - checkpoints->begun_us;
     prune(checkpoints);
     snapshots_saved(&checkpoints->train->learning.snapshots, checkpoints->first_window);
+    join_store_saved(&checkpoints->train->store, checkpoints->train->folder, status->number,
+                     checkpoints->train->ingest.joiner);
     publish(checkpoints);
 }
 

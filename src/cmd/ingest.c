@@ -41,6 +41,7 @@ static enum esp_status new_joiner(struct ingest *ingest, struct esp_error *err)
         .ahead_us = options->ahead_us,
         .idle_lag_us = options->idle_lag_us,
         .max_store_bytes = options->join_memory,
+        .store = join_store_lend(ingest->config.store),
         .installs_by_click = options->inputs[ESP_INSTALL].refers_to == REFERS_TO_CLICK,
         .whole_wanted = ingest->config.whole ? whole_wanted : NULL,
         .whole_context = ingest,
@@ -158,6 +159,7 @@ static void publish(struct ingest *ingest)
         status->gap_records += read.gap_records;
     }
     esp_joiner_usage(ingest->joiner, &status->usage);
+    join_store_watch(ingest->config.store, ingest->joiner, &status->usage);
     status->watermark_us = esp_joiner_watermark(ingest->joiner);
     status->n_idle = esp_intake_n_idle(ingest->intake);
     status->n_paused = esp_intake_n_paused(ingest->intake);

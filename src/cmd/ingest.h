@@ -6,6 +6,7 @@
 
 #include "cmd/checkpoints.h"
 #include "cmd/inputs.h"
+#include "cmd/join_store.h"
 #include "cmd/outputs.h"
 #include "cmd/run.h"
 #include "core/archive.h"
@@ -15,8 +16,9 @@
 
 struct ingest_config {
     bool follow;
-    bool whole;        /* a model learns at ESP_STAGE_WHOLE */
-    size_t read_batch; /* records a read; changes the speed, not the result */
+    bool whole;               /* a model learns at ESP_STAGE_WHOLE */
+    size_t read_batch;        /* records a read; changes the speed, not the result */
+    struct join_store *store; /* borrowed: where the join may page to */
 };
 
 struct ingest {

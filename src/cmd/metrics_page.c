@@ -150,6 +150,13 @@ void metrics_join(struct esp_exposition *x, const struct run_view *view)
               ingest->usage.record_bytes);
     one_count(x, ESP_GAUGE, "espalier_join_memory_bytes", "All memory of the join.",
               ingest->usage.memory_bytes);
+    one_count(x, ESP_GAUGE, "espalier_join_paged_bytes",
+              "Records that wait on files rather than in memory.", ingest->usage.paged_bytes);
+    one_count(x, ESP_COUNTER, "espalier_join_paged_out_bytes_total",
+              "Written to files to stay below join.memory.", ingest->usage.paged_out_bytes);
+    one_count(x, ESP_COUNTER, "espalier_join_paging_failures_total",
+              "Writes to files that failed: what they were of stays in memory.",
+              ingest->usage.paging_failures);
     partitions(x, ingest);
     sampling(x, ingest);
     one_count(x, ESP_COUNTER, "espalier_examples_total",

@@ -169,8 +169,10 @@ const struct esp_setting option_table[] = {
           "How far behind the others an idle partition is taken to stand. Less than `skew`."),
 
     RANGE("join", "memory", SIZE, FIELD(join_memory), "32GiB", 48.0 * 1048576, 32.0 * 1073741824,
-          "The most that records may take that wait for their labels. A run that reaches it ends "
-          "with a line that says so."),
+          "The most memory that the join takes. Past it, records that wait for their labels are "
+          "paged to `segments` in [state] folder: the labels are the same, the join is slower "
+          "(docs/join.md). Its index cannot be paged, about 25 bytes an impression. Records of "
+          "more than 32 GiB, on files included, end the run with a line that says so."),
 
     ROW("time", "min", TIME, FIELD(time_min_us), "2000-01-01",
         "Event times before this are refused: dead letter."),

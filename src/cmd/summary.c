@@ -82,6 +82,15 @@ static json_t *counters_json(const struct ingest_status *ingest, const struct in
     return all;
 }
 
+static json_t *join_json(const struct esp_joiner_usage *usage, bool *ok)
+{
+    json_t *join = json_object();
+    put_count(join, "paged_bytes", usage->paged_bytes, ok);
+    put_count(join, "paged_out_bytes", usage->paged_out_bytes, ok);
+    put_count(join, "paging_failures", usage->paging_failures, ok);
+    return join;
+}
+
 static json_t *task_json(const struct esp_task_report *report, bool *ok)
 {
     json_t *task = json_object();
@@ -215,6 +224,7 @@ static json_t *summary_json(const struct run *run, const struct inputs *inputs,
     put(root, "openblas_core", json_string(openblas_get_corename()), ok);
     put_time(root, "watermark", ingest->watermark_us, ok);
     put(root, "counters", counters_json(ingest, inputs, ok), ok);
+    put(root, "join", join_json(&ingest->usage, ok), ok);
     for (int stage = 0; stage < 3; stage++)
         put_count(labels, stages[stage], ingest->labels[stage], ok);
     put(root, "labels", labels, ok);

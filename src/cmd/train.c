@@ -19,6 +19,7 @@ void train_release(struct train *train)
 {
     train_pages_stop(&train->pages);
     ingest_release(&train->ingest);
+    join_store_release(&train->store);
     checkpoints_release(&train->checkpoints);
     publishing_end(&train->publishing);
     learning_release(&train->learning);
@@ -171,9 +172,13 @@ static enum esp_status make_ingest(struct train *train, struct esp_error *err)
         .follow = train->arguments->follow,
         .whole = learning_needs_whole(&train->learning),
         .read_batch = train->arguments->read_batch,
+        .store = &train->store,
     };
-    enum esp_status status = ingest_init(&train->ingest, &ingest, &train->run, &train->inputs,
-                                         &train->ingest_outputs, train->full, train->empty, err);
+    enum esp_status status = join_store_open(&train->store, train->config.options.state_folder,
+                                             train->config.has_checkpoints, err);
+    if (status == ESP_OK)
+        status = ingest_init(&train->ingest, &ingest, &train->run, &train->inputs,
+                             &train->ingest_outputs, train->full, train->empty, err);
     if (status != ESP_OK || !train->config.has_checkpoints)
         return status;
     train->ingest.checkpoints = &train->checkpoints;
@@ -231,6 +236,8 @@ static enum esp_status build_once(struct train *train, struct esp_error *err)
         status = make_stages(train, err);
     if (status == ESP_OK)
         status = train->recovery.from != NULL ? go_on(train, err) : begin(train, err);
+    if (status == ESP_OK && train->folder != NULL)
+        join_store_sweep(&train->store, train->folder, train->ingest.joiner);
     if (status == ESP_OK)
         snapshots_tidy(&train->learning.snapshots);
     if (status == ESP_OK)

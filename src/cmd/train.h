@@ -28,6 +28,7 @@ struct train {
     struct outputs ingest_outputs, learning_outputs; /* one a thread */
     struct learning learning;
     struct publishing publishing;
+    struct join_store store;
     struct ingest ingest;
     struct checkpoints checkpoints;
 };

@@ -64,6 +64,11 @@ static void outputs_section(struct esp_archive *archive, struct train *train)
     outputs_archive(archive, &train->learning_outputs);
 }
 
+static void segments_section(struct esp_archive *archive, struct train *train)
+{
+    join_store_archive(archive, train->ingest.joiner);
+}
+
 /* ---- all of them ----------------------------------------------------------------------------- */
 
 /* In the order in which they are read. */
@@ -76,10 +81,14 @@ static const struct section before_readers[] = {
     {"schemas", schemas_section},
 };
 static const struct section after_readers[] = {
-    {"ingest", ingest_section},       {"features", features_section},
-    {"models", models_section},       {"learning", learning_section},
-    {"snapshots", snapshots_section}, {"measuring", measuring_section},
+    {"ingest", ingest_section},
+    {"features", features_section},
+    {"models", models_section},
+    {"learning", learning_section},
+    {"snapshots", snapshots_section},
+    {"measuring", measuring_section},
     {"outputs", outputs_section},
+    {JOIN_STORE_SECTION, segments_section},
 };
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
 
@@ -98,8 +107,9 @@ enum esp_status train_state_write(void *context, struct esp_checkpoint_writer *w
                                   struct esp_error *err)
 {
     struct train *train = context;
-    enum esp_status status =
-        write_sections(train, before_readers, LENGTH(before_readers), writer, err);
+    enum esp_status status = esp_joiner_store_segments(train->ingest.joiner, err);
+    if (status == ESP_OK)
+        status = write_sections(train, before_readers, LENGTH(before_readers), writer, err);
     if (status == ESP_OK)
         status = write_sections(train, after_readers, LENGTH(after_readers), writer, err);
     return status;
@@ -142,7 +152,11 @@ enum esp_status train_state_settle(struct train *train, struct esp_error *err)
     enum esp_status status = measuring_settle(&train->learning.measuring, err);
     if (status == ESP_OK)
         status = outputs_fence(&train->ingest_outputs, err);
-    return status == ESP_OK ? outputs_fence(&train->learning_outputs, err) : status;
+    if (status == ESP_OK)
+        status = outputs_fence(&train->learning_outputs, err);
+    if (status == ESP_OK)
+        esp_joiner_before_save(train->ingest.joiner);
+    return status;
 }
 
 enum esp_status train_state_settled(struct train *train, bool *out_done, struct esp_error *err)

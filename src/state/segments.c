@@ -133,17 +133,10 @@ static enum esp_status segments_sync(void *context, uint64_t number, struct esp_
 {
     const struct esp_segments *segments = context;
     char path[PATH_MAX + NAME_ROOM];
-    if (number == 0) {
-        enum esp_status status = esp_folder_sync(segments->folder, err);
-        return status == ESP_OK ? esp_folder_sync(segments->state_folder, err) : status;
-    }
-    int fd = open(path_of(segments, number, path), O_RDONLY | O_CLOEXEC);
-    bool is_good = fd >= 0 && fsync(fd) == 0;
-    enum esp_status status =
-        is_good ? ESP_OK : fail_at(path, ESP_EIO, "cannot be brought to the disk", err);
-    if (fd >= 0)
-        close(fd);
-    return status;
+    if (number > 0)
+        return esp_file_sync(path_of(segments, number, path), err);
+    enum esp_status status = esp_file_sync(segments->folder, err);
+    return status == ESP_OK ? esp_file_sync(segments->state_folder, err) : status;
 }
 
 /* Opens a file and compares its length. Returns the descriptor, or -1. */

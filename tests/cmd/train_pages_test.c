@@ -108,7 +108,7 @@ static void fill_in(void)
     ingest->bytes = 41;
     ingest->damaged_files = 42;
     ingest->skipped_bytes = 43;
-    ingest->usage = (struct esp_joiner_usage){44, 45, 46, 47, 48, 49, 50, 51};
+    ingest->usage = (struct esp_joiner_usage){44, 45, 46, 47, 148, 149, 150, 151};
     ingest->n_idle = 48;
     ingest->n_paused = 49;
     ingest->labels[0] = 251;
@@ -178,6 +178,9 @@ static const char *const metric_lines[] = {
     "espalier_join_waiting_events 45",
     "espalier_join_record_bytes 46",
     "espalier_join_memory_bytes 47",
+    "espalier_join_paged_bytes 148",
+    "espalier_join_paged_out_bytes_total 149",
+    "espalier_join_paging_failures_total 151",
     "espalier_input_partitions{state=\"idle\"} 48",
     "espalier_input_partitions{state=\"paused\"} 49",
     "espalier_labels_total{stage=\"click\"} 251",

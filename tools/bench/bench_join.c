@@ -7,7 +7,8 @@
  * second half is what is told: each event of it arrives, and one matures for it. (The first half
  * and the last labels are told apart: they touch memory for the first time, which on a virtual
  * machine measures the machine.) Headers are made a batch at a time while the clock stands still,
- * as a decoder would hand them over; hashing their ids counts. Time is the thread's own.
+ * as a decoder would hand them over; hashing their ids counts. Time is the thread's own, or the
+ * wall clock's where the join pages.
  *
  * "The limit" is the same traffic without the semantics, in the same run and in memory touched
  * before: hash of the id, insert into a table, copy of the payload to a ring, then look-up and
@@ -21,11 +22,14 @@
 
 #include "core/hash.h"
 #include "join/joiner.h"
+#include "state/segments.h"
 
 enum { PAYLOAD = 120, ID = 16, BATCH = 512, MAX_RUNS = 99, LIMIT_BATCH = 32, LIMIT_RECORD = 128 };
 
 struct options {
     size_t n_impressions, n_runs;
+    size_t memory_mib;  /* the join's cap; 0: none */
+    const char *folder; /* where it pages to then */
 };
 
 /* A click or an install to come: of which impression, and when. */
@@ -53,12 +57,14 @@ struct figures {
     double seconds[N_PHASES];
     uint64_t n_events[N_PHASES], n_labels[N_PHASES];
     double bytes_per_pending, overhead;
+    double paged_out_bytes;
+    clockid_t clock; /* what time is taken by */
 };
 
-static double now(void)
+static double now(clockid_t clock)
 {
     struct timespec time;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    clock_gettime(clock, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
@@ -120,11 +126,11 @@ static bool make_answers(struct answers *answers, const struct answer *from, siz
 static bool push(struct esp_joiner *joiner, enum esp_event_kind kind, struct batch *batch,
                  struct figures *figures)
 {
-    double begin = now();
+    double begin = now(figures->clock);
     for (size_t i = 0; i < batch->n; i++)
         batch->headers[i].id_hash = esp_hash(batch->headers[i].id);
     bool good = esp_joiner_push(joiner, kind, 0, batch->headers, batch->n, NULL) == ESP_OK;
-    figures->seconds[figures->phase] += now() - begin;
+    figures->seconds[figures->phase] += now(figures->clock) - begin;
     figures->n_events[figures->phase] += batch->n;
     batch->n = 0;
     return good;
@@ -147,14 +153,14 @@ static bool push_answers(struct esp_joiner *joiner, enum esp_event_kind kind,
 static bool drain(struct esp_joiner *joiner, struct figures *figures)
 {
     struct esp_label labels[BATCH];
-    double begin = now();
+    double begin = now(figures->clock);
     size_t n = BATCH;
     bool good = true;
     while (good && n == BATCH) {
         good = esp_joiner_advance(joiner, labels, BATCH, &n, NULL) == ESP_OK;
         figures->n_labels[figures->phase] += n;
     }
-    figures->seconds[figures->phase] += now() - begin;
+    figures->seconds[figures->phase] += now(figures->clock) - begin;
     return good;
 }
 
@@ -200,7 +206,10 @@ static bool run_stream(struct esp_joiner *joiner, const struct options *options,
 
 static bool run_joiner(const struct options *options, struct batch *batch, struct figures *figures)
 {
-    *figures = (struct figures){0};
+    struct esp_segments *segments = NULL;
+    /* What waits for a disk is no CPU time. */
+    *figures = (struct figures){.clock = options->memory_mib > 0 ? CLOCK_MONOTONIC
+                                                                 : CLOCK_THREAD_CPUTIME_ID};
     struct esp_joiner_config config = {
         .click_window_us = impression_time(options->n_impressions),
         .install_window_us = impression_time(options->n_impressions),
@@ -210,9 +219,22 @@ static bool run_joiner(const struct options *options, struct batch *batch, struc
         .ahead_us = 30 * ESP_DAY,
     };
     struct esp_joiner *joiner = NULL;
-    bool good = esp_joiner_new(&config, &joiner, NULL) == ESP_OK &&
-                run_stream(joiner, options, batch, figures);
+    bool good = true;
+    if (options->memory_mib > 0) {
+        good = esp_segments_open(options->folder, false, &segments, NULL) == ESP_OK;
+        config.max_store_bytes = options->memory_mib << 20;
+        config.store = good ? esp_segments_store(segments) : NULL;
+    }
+    good = good && esp_joiner_new(&config, &joiner, NULL) == ESP_OK &&
+           run_stream(joiner, options, batch, figures);
+    if (joiner != NULL) {
+        struct esp_joiner_usage usage;
+        esp_joiner_usage(joiner, &usage);
+        figures->paged_out_bytes = (double)usage.paged_out_bytes;
+        good = good && usage.paging_failures == 0;
+    }
     esp_joiner_free(joiner);
+    esp_segments_free(segments);
     return good;
 }
 
@@ -289,18 +311,18 @@ static bool run_limit(const struct options *options, struct batch *batch, double
         batch->n = 0;
         for (uint64_t k = i; k < i + BATCH && k < options->n_impressions; k++)
             add_event(batch, k, 0);
-        double begin = now();
+        double begin = now(CLOCK_THREAD_CPUTIME_ID);
         limit_insert(&limit, batch, i);
-        seconds += now() - begin;
+        seconds += now(CLOCK_THREAD_CPUTIME_ID) - begin;
     }
     batch->n = 0;
-    double begin = now();
+    double begin = now(CLOCK_THREAD_CPUTIME_ID);
     uint64_t n_found = 0;
     for (uint64_t i = 0; good && i < options->n_impressions; i += LIMIT_BATCH) {
         uint64_t n = options->n_impressions - i;
         n_found += limit_expire(&limit, i, n < LIMIT_BATCH ? n : LIMIT_BATCH);
     }
-    *out_seconds = seconds + now() - begin;
+    *out_seconds = seconds + now(CLOCK_THREAD_CPUTIME_ID) - begin;
     free(limit.table);
     free(limit.ring);
     return good && n_found == options->n_impressions;
@@ -311,7 +333,11 @@ static bool run_limit(const struct options *options, struct batch *batch, double
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct options *options = state->input;
-    if (key != 'n' && key != 'r')
+    if (key == 'f') {
+        options->folder = arg;
+        return 0;
+    }
+    if (key != 'n' && key != 'r' && key != 'm')
         return ARGP_ERR_UNKNOWN;
     char *end;
     unsigned long long value = strtoull(arg, &end, 10);
@@ -319,6 +345,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         argp_error(state, "not a good number: %s", arg);
     if (key == 'n')
         options->n_impressions = (size_t)value;
+    else if (key == 'm')
+        options->memory_mib = (size_t)value;
     else
         options->n_runs = (size_t)value;
     return 0;
@@ -335,9 +363,14 @@ int bench_join(int argc, char **argv)
     static const struct argp_option table[] = {
         {"impressions", 'n', "N", 0, "how many are pending (default 5000000)", 0},
         {"runs", 'r', "N", 0, "runs; the median is given (default 5)", 0},
+        {"memory", 'm', "MIB", 0,
+         "cap of the join's memory, past which it pages; time is then the wall clock's (default: "
+         "none)",
+         0},
+        {"folder", 'f', "FOLDER", 0, "where it pages to (default .)", 0},
         {0}};
     static const struct argp parser = {table, parse_option, NULL, "the join alone", 0, 0, 0};
-    struct options options = {5000000, 5};
+    struct options options = {5000000, 5, 0, "."};
     if (argp_parse(&parser, argc, argv, 0, NULL, &options) != 0)
         return 64;
     double steady[MAX_RUNS], all[MAX_RUNS], limits[MAX_RUNS];
@@ -367,5 +400,7 @@ int bench_join(int argc, char **argv)
     printf("join_ratio_to_limit %.3f 1\n", rate / limit);
     printf("join_bytes_per_pending_impression %.1f byte\n", figures.bytes_per_pending);
     printf("join_bytes_beside_its_record %.1f byte\n", figures.overhead);
+    if (options.memory_mib > 0)
+        printf("join_paged_out_mib %.0f MiB\n", figures.paged_out_bytes / 1048576);
     return 0;
 }
