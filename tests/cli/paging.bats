@@ -46,6 +46,14 @@ n_segments() {
     find state/segments -name '*.segment*' 2>/dev/null | wc -l
 }
 
+# The second day's files, behind the first's.
+add_later() { # FOLDER
+    for file in later/*/partition=*/*.avro; do
+        to=$1/${file#later/}
+        cp "$file" "${to%/*}/z-later.avro"
+    done
+}
+
 # In vain after a minute.
 wait_until() { # COMMAND...
     for _ in {1..1200}; do
@@ -109,17 +117,16 @@ has_checkpoint() {
 }
 
 @test "a checkpoint whose segment is damaged is set aside, and the one before is taken" {
-    mkdir first
-    cp -r in/impressions in/clicks in/installs first/
-    espalier-sim --out files:in --impressions 200000 --days 1 --fields small --partitions 2 \
+    espalier-sim --out files:later --impressions 200000 --days 1 --fields small --partitions 2 \
         --disorder 1m --first 300000 --start 2024-05-02 --seed 2 >/dev/null 2>&1
     sed -i 's/_window = 1d/_window = 2d/' r.ini
-    learn free
-    mv in both && mv first in
+    cp -r in both
+    add_later both
+    learn free -o files.root=both
     learn held -o state.checkpoints=on -o state.every=1h -o input.at_end=hold
     n=$(n_segments)
     [ "$n" -ge 1 ]
-    cp -rn both/impressions both/clicks both/installs in/
+    add_later in
     learn held -o state.checkpoints=on -o state.every=1h -o input.at_end=hold
     [ "$(n_segments)" -gt "$n" ]
     # The newest is named by the second checkpoint alone.
