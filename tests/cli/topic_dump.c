@@ -57,7 +57,8 @@ int main(int argc, char **argv)
     }
     struct esp_error err = {0};
     struct esp_log *log = NULL;
-    struct esp_log_property property = {"bootstrap.servers", argv[1], "command line"};
+    struct esp_log_property property = {
+        .name = "bootstrap.servers", .value = argv[1], .where = "command line"};
     size_t n_partitions = 0;
     enum esp_status status = esp_log_open_kafka(&property, 1, NULL, NULL, &log, &err);
     if (status == ESP_OK)
