@@ -112,9 +112,9 @@ static int train_run(struct train *train, struct supervise *supervise)
     display_init(&watch.display, &train->run, train->arguments->follow);
     run_threads(train, &watch);
     publishing_wait(&train->publishing, refresh, &watch);
-    publishing_end(&train->publishing);
     if (train->run.failure.status == ESP_OK)
         checkpoints_write(&train->checkpoints, train->run.ingest.watermark_us, &train->run.failure);
+    publishing_end(&train->publishing);
     display_end(&watch.display);
     display_write(&watch.display, stdout);
     struct esp_error err = train->run.failure;

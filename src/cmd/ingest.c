@@ -233,6 +233,38 @@ static void count_label(struct ingest *ingest, const struct esp_label *label,
     ingest->status.holdout += sample->kept && sample->holdout;
 }
 
+/* Where the partitions are read again from for labels due from a boundary on: of all of them, or,
+ * where the join has no such point of one, of none. */
+static enum esp_status note_crossing(struct ingest *ingest, int64_t boundary_us,
+                                     struct esp_error *err)
+{
+    int64_t before_us = boundary_us - esp_joiner_reach_us(ingest->joiner);
+    struct rewinds rewinds = {0};
+    size_t n_partitions = 0;
+    bool known = true;
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
+        n_partitions += ingest->inputs->kinds[kind].n_partitions;
+    rewinds.items = calloc(n_partitions + 1, sizeof *rewinds.items);
+    if (rewinds.items == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory for %zu partitions", n_partitions);
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
+        for (uint32_t p = 0; known && p < ingest->inputs->kinds[kind].n_partitions; p++) {
+            struct esp_rewind point;
+            known = esp_joiner_rewind_point(ingest->joiner, (enum esp_event_kind)kind, p, before_us,
+                                            &point);
+            if (known)
+                rewinds.items[rewinds.n++] = (struct esp_rewind_offset){
+                    .topic = esp_bytes_of(ingest->run->config->options.inputs[kind].topic),
+                    .partition = (int32_t)p,
+                    .offset = point.offset,
+                    .largest_us = point.largest_us,
+                };
+        }
+    if (!known)
+        rewinds_release(&rewinds);
+    return crossings_note(&ingest->run->crossings, boundary_us, &rewinds, err);
+}
+
 static enum esp_status take_labels(struct ingest *ingest, size_t n, struct esp_error *err)
 {
     const struct esp_decoder *decoder = ingest->inputs->kinds[ESP_IMPRESSION].decoder;
@@ -245,12 +277,20 @@ static enum esp_status take_labels(struct ingest *ingest, size_t n, struct esp_e
         }
         esp_sampler_decide(&ingest->sampler, decoder, label, &sample);
         count_label(ingest, label, &sample);
+        int64_t boundary_us;
+        enum esp_status status =
+            crossings_meets(&ingest->run->crossings, label->maturity_us, &boundary_us)
+                ? note_crossing(ingest, boundary_us, err)
+                : ESP_OK;
+        if (status != ESP_OK)
+            return status;
         if (!sample.kept)
             continue;
+        crossings_kept(&ingest->run->crossings);
         if (ingest->batch == NULL && (ingest->batch = pop_waiting(ingest)) == NULL)
             return ESP_OK; /* closed: the run is stopping */
-        enum esp_status status = esp_example_batch_add(
-            ingest->batch, label, &sample, esp_decoder_writer(decoder, label->writer), err);
+        status = esp_example_batch_add(ingest->batch, label, &sample,
+                                       esp_decoder_writer(decoder, label->writer), err);
         if (status != ESP_OK)
             return status;
         bool full =
@@ -475,6 +515,9 @@ static enum esp_status finish(struct ingest *ingest, struct esp_error *err)
     }
     if (status == ESP_OK)
         status = drain(ingest, err);
+    int64_t boundary_us;
+    if (status == ESP_OK && closes && crossings_ends(&ingest->run->crossings, &boundary_us))
+        status = note_crossing(ingest, boundary_us, err);
     /* A stop ends the draining, too: labels may be left that nobody will ever learn. */
     if (status == ESP_OK)
         ingest->status.is_over = hand_over(ingest) && closes && !atomic_load(&ingest->run->stop);

@@ -1,6 +1,7 @@
 /* publishing.c - see publishing.h. */
 #include "cmd/publishing.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ static const int64_t look_every_us = 50 * ESP_MS; /* of who waits for the thread
 static void free_publication(struct publication *publication)
 {
     free(publication->inputs);
+    rewinds_release(&publication->rewinds);
     free(publication);
 }
 
@@ -40,16 +42,18 @@ static void note_inputs(struct publication *publication, struct run *run)
     pthread_mutex_unlock(&run->lock);
 }
 
-static struct publication *new_publication(struct run *run, size_t model, int64_t number,
-                                           const char *path)
+/* Of the file's second name. */
+static struct publication *new_publication(const struct publishing *publishing, size_t model,
+                                           int64_t number)
 {
-    size_t size = strlen(path) + sizeof ".publish";
-    struct publication *publication = malloc(sizeof *publication + size);
-    if (publication == NULL)
-        return NULL;
-    *publication = (struct publication){.model = model, .number = number};
-    snprintf(publication->path, size, "%s.publish", path);
-    note_inputs(publication, run);
+    char *path = snapshots_path(publishing->snapshots, model, number);
+    size_t size = path == NULL ? 0 : strlen(path) + sizeof SNAPSHOTS_TO_PUBLISH;
+    struct publication *publication = path == NULL ? NULL : malloc(sizeof *publication + size);
+    if (publication != NULL) {
+        *publication = (struct publication){.model = model, .number = number};
+        snprintf(publication->path, size, "%s%s", path, SNAPSHOTS_TO_PUBLISH);
+    }
+    free(path);
     return publication;
 }
 
@@ -140,8 +144,12 @@ static void note_result(struct publishing *publishing, const struct publication 
         esp_log(ESP_ERROR, "a snapshot is not published", "model", model, "snapshot", number, "why",
                 err->text, NULL);
     else if (result == ESP_PUBLISH_STOPPED)
-        esp_log(ESP_WARN, "a snapshot is not published: the run was told to stop", "model", model,
-                "snapshot", number, NULL);
+        esp_log(ESP_WARN,
+                run->config->has_checkpoints
+                    ? "a snapshot is not published yet: the run was told to stop; it will be when "
+                      "that goes on"
+                    : "a snapshot is not published: the run was told to stop",
+                "model", model, "snapshot", number, NULL);
 }
 
 /* XXH3 of the whole file. */
@@ -163,7 +171,8 @@ static enum esp_status hash_file(const char *path, uint64_t size, uint64_t *out,
     return status;
 }
 
-static void publish_one(struct publishing *publishing, const struct publication *publication)
+/* True if it was dealt with; false: it was given up for now. */
+static bool publish_one(struct publishing *publishing, const struct publication *publication)
 {
     struct esp_error err = {0};
     struct esp_snapshot_info info = {.manifest_json = NULL};
@@ -171,7 +180,7 @@ static void publish_one(struct publishing *publishing, const struct publication 
     uint64_t checksum = 0;
     if (has_lost_patience(publishing)) { /* the file is not even looked at */
         note_result(publishing, publication, ESP_OK, result, &err);
-        return;
+        return false;
     }
     enum esp_status status = esp_snapshot_peek(publication->path, &info, &err);
     if (status == ESP_OK)
@@ -187,6 +196,8 @@ static void publish_one(struct publishing *publishing, const struct publication 
             .manifest_json = info.manifest_json,
             .inputs = publication->inputs,
             .n_inputs = publication->n_inputs,
+            .rewinds = publication->rewinds.items,
+            .n_rewinds = publication->rewinds.n,
         };
         snprintf(what.id.run, sizeof what.id.run, "%s", info.run);
         snprintf(what.id.model, sizeof what.id.model, "%s", info.model);
@@ -194,6 +205,7 @@ static void publish_one(struct publishing *publishing, const struct publication 
     }
     note_result(publishing, publication, status, result, &err);
     esp_snapshot_info_release(&info);
+    return status != ESP_OK || result != ESP_PUBLISH_STOPPED;
 }
 
 /* ---- what waits ------------------------------------------------------------------------------ */
@@ -268,8 +280,11 @@ static void *publishing_main(void *context)
         struct publication *oldest = take_oldest(publishing);
         if (oldest == NULL)
             continue;
-        publish_one(publishing, oldest);
-        forget(oldest);
+        bool is_done = publish_one(publishing, oldest);
+        if (is_done || !publishing->run->config->has_checkpoints)
+            forget(oldest);
+        else
+            free_publication(oldest); /* its second name stays for the run that goes on */
     }
     pulse_leave(&publishing->run->pulses[RUN_PUBLISHING]);
     return NULL;
@@ -295,24 +310,94 @@ static enum esp_status find_place(struct publishing *publishing, struct esp_erro
     return status;
 }
 
-enum esp_status publishing_start(struct publishing *publishing, struct run *run,
-                                 struct snapshots *snapshots, struct esp_error *err)
+/* ---- what a run before has left -------------------------------------------------------------- */
+
+/* Removes second names but those of what waits here: their files are taken again, or were those of
+ * another run. */
+static void remove_others(const struct publishing *publishing)
+{
+    static const char ending[] = ".safetensors" SNAPSHOTS_TO_PUBLISH;
+    const char *path = publishing->snapshots->folder;
+    DIR *folder = opendir(path);
+    const struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        const char *name = entry->d_name;
+        size_t n = strlen(name), i = 0;
+        if (n < sizeof ending || strcmp(name + n - (sizeof ending - 1), ending) != 0)
+            continue;
+        while (i < publishing->n_waiting &&
+               strcmp(publishing->waiting[i]->path + strlen(path) + 1, name) != 0)
+            i++;
+        if (i == publishing->n_waiting)
+            unlinkat(dirfd(folder), name, 0);
+    }
+    if (folder != NULL)
+        closedir(folder);
+}
+
+/* What is neither counted nor left was dealt with after the checkpoint was begun. */
+static void count_the_rest(const struct publishing *publishing)
+{
+    struct run *run = publishing->run;
+    pthread_mutex_lock(&run->lock);
+    for (size_t m = 0; m < run->config->n_models; m++) {
+        struct snapshot_status *counts = &run->learn.snapshots[m];
+        uint64_t n_known = counts->n_published + counts->n_outdated + counts->n_refused;
+        for (size_t i = 0; i < publishing->n_waiting; i++)
+            n_known += publishing->waiting[i]->model == m;
+        if (publishing->snapshots->models[m].n_taken > n_known)
+            counts->n_published += publishing->snapshots->models[m].n_taken - n_known;
+    }
+    pthread_mutex_unlock(&run->lock);
+}
+
+/* What the checkpoint says was handed over, and has its second name still, waits again. */
+static enum esp_status take_up(struct publishing *publishing, struct esp_error *err)
+{
+    for (size_t i = 0; i < publishing->n_handed; i++) {
+        const struct handed *handed = &publishing->handed[i];
+        struct publication *publication =
+            new_publication(publishing, handed->model, handed->number);
+        if (publication == NULL)
+            return esp_fail(err, ESP_ENOMEM, "out of memory");
+        bool is_left = access(publication->path, F_OK) == 0;
+        enum esp_status status =
+            is_left ? rewinds_copy(&handed->rewinds, &publication->rewinds, err) : ESP_OK;
+        if (is_left && status == ESP_OK)
+            publishing->waiting[publishing->n_waiting++] = publication;
+        else
+            free_publication(publication);
+        if (status != ESP_OK)
+            return status;
+    }
+    remove_others(publishing);
+    count_the_rest(publishing);
+    return ESP_OK;
+}
+
+void publishing_init(struct publishing *publishing, struct run *run, struct snapshots *snapshots)
 {
     *publishing = (struct publishing){.run = run, .snapshots = snapshots};
-    if (run->config->options.snapshot_every_us == 0)
+}
+
+enum esp_status publishing_start(struct publishing *publishing, struct esp_error *err)
+{
+    if (publishing->run->config->options.snapshot_every_us == 0)
         return ESP_OK;
     enum esp_status status = find_place(publishing, err);
     if (status == ESP_OK && publishing->log == NULL)
         status = open_publisher(publishing, err);
     if (status == ESP_OK)
         status = esp_queue_new(MOST_QUEUED, &publishing->queue, err);
+    if (status == ESP_OK)
+        status = take_up(publishing, err);
     if (status != ESP_OK)
         return status;
     if (pthread_create(&publishing->thread, NULL, publishing_main, publishing) != 0)
         return esp_fail(err, ESP_ENOMEM, "cannot start a thread");
     publishing->is_running = true;
-    snapshots->taker = publishing_take;
-    snapshots->taker_context = publishing;
+    publishing->snapshots->taker = publishing_take;
+    publishing->snapshots->taker_context = publishing;
     return ESP_OK;
 }
 
@@ -322,21 +407,47 @@ static enum esp_status give_second_name(const char *path, const char *second, st
     return link(path, second) == 0 ? ESP_OK : esp_atomic_file_copy(path, second, false, err);
 }
 
+/* Notes what is handed over; one that was so long before that it cannot wait any more is forgotten.
+ */
+static enum esp_status note_handed(struct publishing *publishing,
+                                   const struct publication *publication, struct esp_error *err)
+{
+    struct handed *handed = publishing->handed;
+    struct handed new = {.model = publication->model, .number = publication->number};
+    enum esp_status status = rewinds_copy(&publication->rewinds, &new.rewinds, err);
+    if (status != ESP_OK)
+        return status;
+    if (publishing->n_handed == MOST_HANDED) {
+        rewinds_release(&handed[0].rewinds);
+        memmove(handed, handed + 1, --publishing->n_handed * sizeof *handed);
+    }
+    handed[publishing->n_handed++] = new;
+    return ESP_OK;
+}
+
 enum esp_status publishing_take(void *context, size_t model, int64_t number, const char *path,
                                 struct esp_error *err)
 {
     struct publishing *publishing = context;
-    struct publication *publication = new_publication(publishing->run, model, number, path);
+    struct run *run = publishing->run;
+    struct publication *publication = new_publication(publishing, model, number);
     if (publication == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory");
-    enum esp_status status = give_second_name(path, publication->path, err);
+    note_inputs(publication, run);
+    enum esp_status status =
+        crossings_find(&run->crossings, number * run->config->options.snapshot_every_us,
+                       &publication->rewinds, err);
+    if (status == ESP_OK)
+        status = give_second_name(path, publication->path, err);
+    if (status == ESP_OK)
+        status = note_handed(publishing, publication, err);
     if (status != ESP_OK) {
         free_publication(publication);
         return status;
     }
-    run_waits(publishing->run, RUN_LEARNING);
+    run_waits(run, RUN_LEARNING);
     esp_queue_push(publishing->queue, publication);
-    run_beat(publishing->run, RUN_LEARNING);
+    run_beat(run, RUN_LEARNING);
     return ESP_OK;
 }
 
@@ -364,9 +475,48 @@ void publishing_end(struct publishing *publishing)
     }
     if (publishing->snapshots != NULL)
         publishing->snapshots->taker = NULL;
+    for (size_t i = 0; i < publishing->n_waiting; i++) /* the thread never ran */
+        free_publication(publishing->waiting[i]);
+    for (size_t i = 0; i < publishing->n_handed; i++)
+        rewinds_release(&publishing->handed[i].rewinds);
     esp_publisher_free(publishing->publisher);
     esp_queue_free(publishing->queue);
     esp_log_free(publishing->log);
     free(publishing->place);
     *publishing = (struct publishing){.run = NULL};
+}
+
+/* ---- checkpoints ----------------------------------------------------------------------------- */
+
+static void archive_handed(struct esp_archive *archive, const struct publishing *publishing,
+                           struct handed *handed)
+{
+    const struct config *config = publishing->run->config;
+    esp_archive_size(archive, &handed->model);
+    esp_archive_i64(archive, &handed->number);
+    esp_archive_check(archive,
+                      handed->model < config->n_models && handed->number > INT64_MIN / 2 &&
+                          handed->number < INT64_MAX / 2,
+                      "a snapshot that was handed over");
+    rewinds_archive(archive, &handed->rewinds, config);
+}
+
+void publishing_archive(struct esp_archive *archive, struct publishing *publishing)
+{
+    const struct config *config = publishing->run->config;
+    size_t n = publishing->n_handed;
+    esp_archive_mark(archive, "publishing", 1);
+    for (size_t m = 0; m < config->n_models; m++) {
+        struct snapshot_status *counts = &publishing->run->learn.snapshots[m];
+        esp_archive_u64(archive, &counts->n_published);
+        esp_archive_u64(archive, &counts->n_outdated);
+        esp_archive_u64(archive, &counts->n_refused);
+    }
+    esp_archive_count(archive, &n, 3 * sizeof(uint64_t));
+    esp_archive_check(archive, n <= MOST_HANDED, "the number of snapshots that were handed over");
+    for (size_t i = 0; i < n && esp_archive_is_ok(archive); i++) {
+        if (esp_archive_reads(archive))
+            publishing->handed[publishing->n_handed++] = (struct handed){0};
+        archive_handed(archive, publishing, &publishing->handed[i]);
+    }
 }

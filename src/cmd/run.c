@@ -18,6 +18,7 @@ enum esp_status run_init(struct run *run, const struct config *config, struct es
     pulse_init(&run->pulses[RUN_LEARNING], "learning");
     pulse_init(&run->pulses[RUN_PUBLISHING], "publishing");
     barrier_init(&run->barrier);
+    crossings_init(&run->crossings, config);
     pthread_mutex_init(&run->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -37,6 +38,7 @@ void run_release(struct run *run)
 {
     if (run->config == NULL)
         return;
+    crossings_release(&run->crossings);
     free(run->positions.items);
     free(run->learn.models);
     free(run->learn.snapshots);

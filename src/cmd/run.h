@@ -23,6 +23,7 @@
 
 #include "cmd/barrier.h"
 #include "cmd/config.h"
+#include "cmd/crossings.h"
 #include "cmd/pulse.h"
 #include "core/status.h"
 #include "drift/drift.h"
@@ -91,7 +92,8 @@ struct run {
     const struct config *config;
     atomic_bool stop; /* somebody wants an end: leave at the next batch */
     struct pulse pulses[N_RUN_THREADS];
-    struct barrier barrier; /* where ingest brings learning to a standstill */
+    struct barrier barrier;     /* where ingest brings learning to a standstill */
+    struct crossings crossings; /* has a lock of its own */
 
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t ended; /* n_running became 0 */

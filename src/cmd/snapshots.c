@@ -97,8 +97,7 @@ enum esp_status snapshots_note_writer(struct snapshots *snapshots, const struct 
 
 /* ---- taking ---------------------------------------------------------------------------------- */
 
-/* The first boundary after a time. */
-static int64_t boundary_after(const struct config *config, int64_t time_us)
+int64_t snapshots_boundary_after(const struct config *config, int64_t time_us)
 {
     int64_t every_us = config->options.snapshot_every_us;
     return (time_us / every_us - (time_us % every_us < 0) + 1) * every_us;
@@ -109,7 +108,7 @@ bool snapshots_due(struct snapshots *snapshots, int64_t due_us)
     if (snapshots->config->options.snapshot_every_us == 0)
         return false;
     if (snapshots->next_us == ESP_TIME_NONE)
-        snapshots->next_us = boundary_after(snapshots->config, due_us);
+        snapshots->next_us = snapshots_boundary_after(snapshots->config, due_us);
     return due_us >= snapshots->next_us;
 }
 
@@ -150,7 +149,7 @@ static struct esp_manifest manifest_of(const struct snapshots *snapshots, size_t
     return manifest;
 }
 
-static char *path_of(const struct snapshots *snapshots, size_t m, int64_t number)
+char *snapshots_path(const struct snapshots *snapshots, size_t m, int64_t number)
 {
     char name[ESP_SNAPSHOT_NAME_SIZE], *path = NULL;
     esp_snapshot_file_name(snapshots->config->models[m].name, snapshots->models[m].run, number,
@@ -202,7 +201,7 @@ static enum esp_status take_model(struct snapshots *snapshots, size_t m,
         return ESP_OK; /* the last one is as good, or there is nothing yet */
     struct esp_learner_report report;
     struct esp_manifest manifest = manifest_of(snapshots, m, learner, features, &report);
-    char *path = path_of(snapshots, m, manifest.number);
+    char *path = snapshots_path(snapshots, m, manifest.number);
     if (path == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory");
     uint64_t n_bytes = 0;
@@ -232,7 +231,7 @@ enum esp_status snapshots_take(struct snapshots *snapshots, struct esp_learner *
     enum esp_status status = ESP_OK;
     for (size_t m = 0; status == ESP_OK && m < snapshots->config->n_models; m++)
         status = take_model(snapshots, m, learners[m], features, err);
-    snapshots->next_us = boundary_after(snapshots->config, due_us);
+    snapshots->next_us = snapshots_boundary_after(snapshots->config, due_us);
     return status;
 }
 
@@ -416,7 +415,8 @@ static void find_file(struct esp_archive *archive, struct snapshots *snapshots, 
     struct esp_error err = {0};
     bool is_newest = file.until_us == ESP_TIME_END;
     int64_t until_us = is_newest ? snapshots->next_us : file.until_us;
-    char *path = path_of(snapshots, m, file.from_us / snapshots->config->options.snapshot_every_us);
+    char *path =
+        snapshots_path(snapshots, m, file.from_us / snapshots->config->options.snapshot_every_us);
     if (path == NULL) {
         esp_archive_fail(archive, ESP_ENOMEM, "out of memory");
         return;

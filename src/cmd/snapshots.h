@@ -76,6 +76,12 @@ void snapshots_release(struct snapshots *snapshots);
  * touched: publishing_start() looks after that. */
 void snapshots_tidy(const struct snapshots *snapshots);
 
+/* The first boundary after a time; there are snapshots. */
+int64_t snapshots_boundary_after(const struct config *config, int64_t time_us);
+
+/* The file of a snapshot, to be free()d; NULL: out of memory. */
+char *snapshots_path(const struct snapshots *snapshots, size_t model, int64_t number);
+
 /* True if a label that is due then crosses a boundary: snapshots_take() comes before it. */
 bool snapshots_due(struct snapshots *snapshots, int64_t due_us);
 

@@ -199,6 +199,7 @@ static enum esp_status make_stages(struct train *train, struct esp_error *err)
     outputs_init(&train->learning_outputs, learned, &train->config, train->inputs.log, impressions);
     enum esp_status status = learning_init(&train->learning, &train->run, &train->learning_outputs,
                                            train->full, train->empty, err);
+    publishing_init(&train->publishing, &train->run, &train->learning.snapshots);
     if (status == ESP_OK)
         status = look_at_inputs(train, err);
     if (status == ESP_OK)
@@ -241,7 +242,7 @@ static enum esp_status build_once(struct train *train, struct esp_error *err)
     if (status == ESP_OK)
         snapshots_tidy(&train->learning.snapshots);
     if (status == ESP_OK)
-        status = publishing_start(&train->publishing, &train->run, &train->learning.snapshots, err);
+        status = publishing_start(&train->publishing, err);
     return status;
 }
 

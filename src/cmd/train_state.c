@@ -58,6 +58,16 @@ static void measuring_section(struct esp_archive *archive, struct train *train)
     measuring_archive(archive, &train->learning.measuring);
 }
 
+static void crossings_section(struct esp_archive *archive, struct train *train)
+{
+    crossings_archive(archive, &train->run.crossings);
+}
+
+static void publishing_section(struct esp_archive *archive, struct train *train)
+{
+    publishing_archive(archive, &train->publishing);
+}
+
 static void outputs_section(struct esp_archive *archive, struct train *train)
 {
     outputs_archive(archive, &train->ingest_outputs);
@@ -88,6 +98,8 @@ static const struct section after_readers[] = {
     {"snapshots", snapshots_section},
     {"measuring", measuring_section},
     {"outputs", outputs_section},
+    {"crossings", crossings_section},
+    {"publishing", publishing_section},
     {JOIN_STORE_SECTION, segments_section},
 };
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])

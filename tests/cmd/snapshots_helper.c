@@ -1,6 +1,7 @@
 /* snapshots_helper.c - see snapshots_helper.h. */
 #include "snapshots_helper.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,11 +36,14 @@ void test_bench_start(struct test_bench *bench, const char *more)
 {
     *bench = (struct test_bench){.folder = test_folder_new(), .kept = test_folder_new()};
     char *path = g_build_filename(bench->folder, "t.ini", NULL);
-    char *text = g_strdup_printf("[files]\nroot = data\n[features]\ncategorical = who\n"
+    char *data = g_build_filename(bench->folder, "data", NULL);
+    g_assert_cmpint(g_mkdir(data, 0700), ==, 0);
+    g_free(data);
+    char *text = g_strdup_printf("[files]\nroot = %s/data\n[features]\ncategorical = who\n"
                                  "numeric = price\n[state]\nfolder = %s/state\n[model a]\n"
                                  "setup = ctr\nlayers = 6\nhead_layers = 4\nwidth = 4\n"
                                  "batch = 50\n[model b]\nsetup = ctr\nlayers = 4\nwidth = 2\n%s",
-                                 bench->folder, more);
+                                 bench->folder, bench->folder, more);
     g_assert_true(g_file_set_contents(path, text, -1, NULL));
     g_assert_cmpint(config_load(&bench->config, path, NULL, 0, NULL, NULL, NULL), ==, ESP_OK);
     config_settle(&bench->config, false);

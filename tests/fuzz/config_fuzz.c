@@ -1,8 +1,10 @@
 /*
- * config_fuzz.c - any bytes as a configuration file, and as the overrides of a command line: what is
- * wrong with it is told in printable lines, and what is accepted gives every stage a configuration.
+ * config_fuzz.c - any bytes as a configuration file, and as the overrides of a command line: what
+ * is wrong with it is told in printable lines, and what is accepted gives every stage a
+ * configuration.
  *
- * Up to the first NUL stands the file; behind it overrides, one after the other, with a NUL between.
+ * Up to the first NUL stands the file; behind it overrides, one after the other, with a NUL
+ * between.
  */
 #include <fcntl.h>
 #include <stdio.h>

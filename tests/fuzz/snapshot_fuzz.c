@@ -1,6 +1,6 @@
 /*
- * snapshot_fuzz.c - any bytes as a snapshot's file: refused with a line, or its tensors lie inside of
- * it, and scoring with it reads nothing else.
+ * snapshot_fuzz.c - any bytes as a snapshot's file: refused with a line, or its tensors lie inside
+ * of it, and scoring with it reads nothing else.
  *
  * The head alone is tried with the file's true size and with one that fits the tensors it tells of;
  * the whole as a file in memory.
@@ -39,8 +39,7 @@ static void try_head(struct esp_bytes bytes, uint64_t file_size)
 {
     struct esp_file_head head = {0};
     struct esp_error err = {0};
-    enum esp_status status =
-        esp_file_read_head(bytes, file_size, "espalier.manifest", &head, &err);
+    enum esp_status status = esp_file_read_head(bytes, file_size, "espalier.manifest", &head, &err);
     /* (2) what is refused is refused with a reason, and holds nothing */
     ESP_CHECK(2, (status == ESP_OK) == (err.text[0] == '\0'));
     ESP_CHECK(2, status == ESP_OK || status == ESP_EDATA);
@@ -61,8 +60,8 @@ static void score(const struct esp_snapshot *snapshot)
     struct esp_scorer *scorer = NULL;
     float logits[2 * ESP_N_TASKS];
     ESP_CHECK(3, values != NULL);
-    enum esp_status status = esp_features_add_row(esp_snapshot_features(snapshot), values, false,
-                                                  &batch, NULL);
+    enum esp_status status =
+        esp_features_add_row(esp_snapshot_features(snapshot), values, false, &batch, NULL);
     for (size_t i = 0; i < n_values; i++)
         values[i] = (struct esp_value){.type = ESP_VALUE_INT, .u.i = (int64_t)i};
     if (status == ESP_OK)
