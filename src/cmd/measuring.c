@@ -97,7 +97,8 @@ enum esp_status measuring_init(struct measuring *measuring, const struct config 
                                struct outputs *outputs, struct snapshots *snapshots,
                                struct esp_pool *pool, struct esp_error *err)
 {
-    *measuring = (struct measuring){.config = config, .outputs = outputs, .snapshots = snapshots};
+    *measuring = (struct measuring){
+        .config = config, .outputs = outputs, .snapshots = snapshots, .from_us = INT64_MIN};
     measuring->models = calloc(config->n_models, sizeof *measuring->models);
     if (measuring->models == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory");
@@ -161,7 +162,7 @@ enum esp_status measuring_take(struct measuring *measuring, const struct esp_exa
     if (measuring->drift == NULL)
         return ESP_OK;
     enum esp_status status = esp_drift_advance(measuring->drift, example->due_us, err);
-    if (status != ESP_OK || !example->holdout)
+    if (status != ESP_OK || !example->holdout || example->impression_us < measuring->from_us)
         return status;
     if (example->stage == ESP_STAGE_INSTALL)
         return esp_drift_install(measuring->drift, example, err);
@@ -183,6 +184,15 @@ enum esp_status measuring_finish(struct measuring *measuring, struct esp_error *
 
 /* ---- checkpoints ----------------------------------------------------------------------------- */
 
+void measuring_begin_at(struct measuring *measuring, int64_t boundary_us)
+{
+    /* All click labels of impressions from here on are still to come. */
+    int64_t whole_us = boundary_us - measuring->config->options.click_window_us;
+    int64_t window_us = measuring->config->options.drift_window_us;
+    int64_t window = whole_us / window_us - (whole_us % window_us < 0);
+    measuring->from_us = (window + (window * window_us < whole_us)) * window_us;
+}
+
 enum esp_status measuring_settle(struct measuring *measuring, struct esp_error *err)
 {
     return measuring->drift == NULL ? ESP_OK : esp_drift_settle(measuring->drift, err);
@@ -194,6 +204,7 @@ void measuring_archive(struct esp_archive *archive, struct measuring *measuring)
     esp_archive_check(archive, measuring->failure.status == ESP_OK,
                       "the state of a run that has failed");
     esp_archive_u64(archive, &measuring->n_records);
+    esp_archive_i64(archive, &measuring->from_us);
     esp_archive_same(archive, measuring->drift != NULL, "whether drift is measured");
     if (measuring->drift != NULL)
         esp_drift_archive(archive, measuring->drift);

@@ -19,6 +19,8 @@ struct measuring {
         size_t index;
     } * models; /* (config->n_models) contexts of window_done */
     uint64_t n_records;
+    int64_t
+        from_us; /* of impressions: windows that begin earlier would have holes; INT64_MIN: all */
     struct esp_error failure; /* of window_done, which cannot return one */
 };
 
@@ -40,6 +42,10 @@ enum esp_status measuring_take(struct measuring *measuring, const struct esp_exa
 
 /* Time has ended. Errors as above. */
 enum esp_status measuring_finish(struct measuring *measuring, struct esp_error *err);
+
+/* The labels to come are those due at a boundary or later: windows that have earlier ones are not
+ * measured, so that no record with holes takes the place of a whole one. */
+void measuring_begin_at(struct measuring *measuring, int64_t boundary_us);
 
 /* Before measuring_archive() writes: see esp_drift_settle(). Errors: ESP_ENOMEM. */
 enum esp_status measuring_settle(struct measuring *measuring, struct esp_error *err);

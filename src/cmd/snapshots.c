@@ -69,16 +69,12 @@ void snapshots_release(struct snapshots *snapshots)
 
 /* ---- whose impressions ----------------------------------------------------------------------- */
 
-enum esp_status snapshots_note_writer(struct snapshots *snapshots, const struct esp_writer *writer,
-                                      struct esp_error *err)
+static enum esp_status note_schema(struct snapshots *snapshots, uint64_t fingerprint,
+                                   struct esp_error *err)
 {
-    if (writer == snapshots->last_writer || snapshots->config->options.snapshot_every_us == 0)
-        return ESP_OK;
-    uint64_t fingerprint = esp_writer_fingerprint(writer);
     size_t i = 0;
     while (i < snapshots->n_schemas && snapshots->schemas[i] < fingerprint)
         i++;
-    snapshots->last_writer = writer;
     if (i < snapshots->n_schemas && snapshots->schemas[i] == fingerprint)
         return ESP_OK;
     void *schemas = snapshots->schemas;
@@ -93,6 +89,15 @@ enum esp_status snapshots_note_writer(struct snapshots *snapshots, const struct 
     snapshots->schemas[i] = fingerprint;
     snapshots->n_schemas++;
     return ESP_OK;
+}
+
+enum esp_status snapshots_note_writer(struct snapshots *snapshots, const struct esp_writer *writer,
+                                      struct esp_error *err)
+{
+    if (writer == snapshots->last_writer || snapshots->config->options.snapshot_every_us == 0)
+        return ESP_OK;
+    snapshots->last_writer = writer;
+    return note_schema(snapshots, esp_writer_fingerprint(writer), err);
 }
 
 /* ---- taking ---------------------------------------------------------------------------------- */
@@ -241,6 +246,29 @@ enum esp_status snapshots_finish(struct snapshots *snapshots, struct esp_learner
     if (snapshots->next_us == ESP_TIME_NONE)
         return ESP_OK;
     return snapshots_take(snapshots, learners, features, snapshots->next_us, err);
+}
+
+enum esp_status snapshots_adopt(struct snapshots *snapshots, size_t m, const char *path,
+                                const struct esp_snapshot *snapshot,
+                                const struct esp_learner *learner,
+                                const struct esp_features *features, struct esp_error *err)
+{
+    struct model_snapshots *model = &snapshots->models[m];
+    const struct esp_manifest *manifest = esp_snapshot_manifest(snapshot);
+    struct esp_parameters parameters;
+    enum esp_status status = ESP_OK;
+    for (size_t i = 0; status == ESP_OK && i < manifest->n_schemas; i++)
+        status = note_schema(snapshots, manifest->schemas[i], err);
+    if (status != ESP_OK)
+        return status;
+    esp_learner_parameters(learner, &parameters);
+    model->n_steps = parameters.n_steps;
+    model->statistics = esp_features_hash(features);
+    model->newest_us = manifest->boundary_us;
+    char *own = strdup(path);
+    if (own == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory");
+    return add_file(model, manifest->boundary_us, ESP_TIME_END, own, err);
 }
 
 /* ---- the ladder's files ---------------------------------------------------------------------- */

@@ -82,6 +82,19 @@ int64_t snapshots_boundary_after(const struct config *config, int64_t time_us);
 /* The file of a snapshot, to be free()d; NULL: out of memory. */
 char *snapshots_path(const struct snapshots *snapshots, size_t model, int64_t number);
 
+/*
+ * A model has just gone on from a snapshot that another run of this configuration left: the ladder
+ * begins with it, and its like is not taken again.
+ *
+ * path      of the file in the folder, as snapshots_path() names it
+ * features  as the snapshot has filled them
+ * Errors: ESP_ENOMEM.
+ */
+enum esp_status snapshots_adopt(struct snapshots *snapshots, size_t model, const char *path,
+                                const struct esp_snapshot *snapshot,
+                                const struct esp_learner *learner,
+                                const struct esp_features *features, struct esp_error *err);
+
 /* True if a label that is due then crosses a boundary: snapshots_take() comes before it. */
 bool snapshots_due(struct snapshots *snapshots, int64_t due_us);
 

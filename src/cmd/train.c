@@ -32,6 +32,7 @@ void train_release(struct train *train)
     run_release(&train->run);
     inputs_release(&train->inputs);
     recovery_release(&train->recovery);
+    lost_state_release(&train->lost);
     free(train->state_text);
     free(train->build);
     esp_state_folder_close(train->folder);
@@ -83,11 +84,19 @@ static enum esp_status open_readers(void *context, struct esp_error *err)
     return inputs_open_readers(&train->inputs, train->arguments->follow, err);
 }
 
+static enum esp_status find_snapshots(void *context, struct esp_error *err)
+{
+    struct train *train = context;
+    lost_state_release(&train->lost);
+    return lost_state_find(&train->lost, train, err);
+}
+
 /* What can be wrong with schemas and topics is said before anything is learned. A run that goes on
  * knows its schemas. */
 static enum esp_status look_at_inputs(struct train *train, struct esp_error *err)
 {
     enum esp_status status = run_when_broker_is_there(find_topics, train, err);
+    train->lost.boundary_us = ESP_TIME_NONE;
     if (status == ESP_OK && train->recovery.from != NULL) {
         status = train_state_read_inputs(train, train->recovery.from, err);
         train->recovery.is_unfit = status == ESP_EDATA;
@@ -99,6 +108,8 @@ static enum esp_status look_at_inputs(struct train *train, struct esp_error *err
             status = inputs_peek(&train->inputs, (enum esp_event_kind)kind, PEEK_RECORDS, true,
                                  &peek, err);
     }
+    if (status == ESP_OK && train->config.has_checkpoints)
+        status = run_when_broker_is_there(find_snapshots, train, err);
     return status;
 }
 
@@ -224,7 +235,9 @@ static enum esp_status begin(struct train *train, struct esp_error *err)
 {
     if (!train->config.has_checkpoints)
         return ESP_OK;
-    enum esp_status status = outputs_begin(&train->ingest_outputs, err);
+    enum esp_status status = lost_state_resume(&train->lost, train, err);
+    if (status == ESP_OK)
+        status = outputs_begin(&train->ingest_outputs, err);
     if (status == ESP_OK)
         status = outputs_begin(&train->learning_outputs, err);
     return status == ESP_OK ? checkpoints_write(&train->checkpoints, ESP_TIME_NONE, err) : status;

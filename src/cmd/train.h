@@ -7,6 +7,7 @@
 #include "cmd/ingest.h"
 #include "cmd/learning.h"
 #include "cmd/long_run.h"
+#include "cmd/lost_state.h"
 #include "cmd/publishing.h"
 #include "cmd/recovery.h"
 #include "cmd/train_pages.h"
@@ -20,6 +21,7 @@ struct train {
     struct esp_state_folder *folder; /* NULL: nothing is kept there */
     char *state_text, *build;        /* what the state depends on, and the program that makes it */
     struct recovery recovery;
+    struct lost_state lost;
     struct inputs inputs;
     struct run run;
     struct train_pages pages;

@@ -91,16 +91,11 @@ static const struct section before_readers[] = {
     {"schemas", schemas_section},
 };
 static const struct section after_readers[] = {
-    {"ingest", ingest_section},
-    {"features", features_section},
-    {"models", models_section},
-    {"learning", learning_section},
-    {"snapshots", snapshots_section},
-    {"measuring", measuring_section},
-    {"outputs", outputs_section},
-    {"crossings", crossings_section},
-    {"publishing", publishing_section},
-    {JOIN_STORE_SECTION, segments_section},
+    {"ingest", ingest_section},         {"features", features_section},
+    {"models", models_section},         {"learning", learning_section},
+    {"snapshots", snapshots_section},   {"measuring", measuring_section},
+    {"outputs", outputs_section},       {"crossings", crossings_section},
+    {"publishing", publishing_section}, {JOIN_STORE_SECTION, segments_section},
 };
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
 

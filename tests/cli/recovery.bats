@@ -115,7 +115,7 @@ has_checkpoint() {
     simulate
     undisturbed plain
     start stopped --read-batch 4 -o state.every=1h
-        wait_until grep -qF "msg=starting" stopped.log
+    wait_until grep -qF "msg=starting" stopped.log
     read -rt 0.5 <> <(:) || true
     kill -TERM "$pid"
     wait "$pid"
@@ -169,7 +169,7 @@ has_checkpoint() {
     simulate
     undisturbed plain
     start damaged --read-batch 16 -o state.keep=3
-        wait_until test -e state/checkpoints/0000000003.checkpoint
+    wait_until test -e state/checkpoints/0000000003.checkpoint
     kill -KILL "$pid"
     wait "$pid" || true
     newest=$(find state/checkpoints -name '*.checkpoint' | sort | tail -1)
@@ -183,10 +183,39 @@ has_checkpoint() {
 
 @test "a second process on the same folder is refused" {
     simulate
-    start first --read-batch 4
-        wait_until has_checkpoint
+    start first --follow
+    wait_until has_checkpoint
     run -64 espalier train --config r.ini
     mentions "state"
     kill -TERM "$pid"
     wait "$pid"
+}
+
+@test "without its folder a run goes on from its newest snapshot, to the same weights" {
+    simulate
+    undisturbed plain -o snapshot.resume=on
+    start lost --read-batch 4 -o snapshot.resume=on
+    wait_until test -e in/snapshots/a-*6264.safetensors
+    kill -KILL "$pid"
+    wait "$pid" || true
+    rm -r state
+    learn lost -o snapshot.resume=on
+    grep -qF "going on from the newest snapshot" lost.log
+    [ "$(jq .labels_before lost.json)" -gt 1000 ]
+    diff <(jq '[.models[].weights_hash]' plain.json) <(jq '[.models[].weights_hash]' lost.json)
+    # What is due from the boundary on is what it was; what came before is counted apart.
+    [ "$(jq '[.labels[]] | add' plain.json)" = "$(jq '([.labels[]] | add) + .labels_before' lost.json)" ]
+}
+
+@test "without the optimizers' state it learns on, and says what restarts" {
+    simulate
+    start lost --read-batch 4
+    wait_until test -e in/snapshots/a-*6264.safetensors
+    kill -KILL "$pid"
+    wait "$pid" || true
+    rm -r state
+    learn lost
+    grep -qF 'restarts="optimizers, admission counts and progressive validation"' lost.log
+    learn again -o state.folder=anew -o state.lost=restart
+    [ "$(jq .labels_before again.json)" = 0 ]
 }
