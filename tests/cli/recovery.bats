@@ -87,6 +87,10 @@ has_checkpoint() {
     compgen -G 'state/checkpoints/*.checkpoint' >/dev/null
 }
 
+has_snapshot() { # END OF ITS NUMBER
+    compgen -G "in/snapshots/a-*$1.safetensors" >/dev/null
+}
+
 @test "a run that writes checkpoints learns what one without them learns" {
     simulate
     undisturbed plain
@@ -195,7 +199,7 @@ has_checkpoint() {
     simulate
     undisturbed plain -o snapshot.resume=on
     start lost --read-batch 4 -o snapshot.resume=on
-    wait_until test -e in/snapshots/a-*6264.safetensors
+    wait_until has_snapshot 6264
     kill -KILL "$pid"
     wait "$pid" || true
     rm -r state
@@ -210,7 +214,7 @@ has_checkpoint() {
 @test "without the optimizers' state it learns on, and says what restarts" {
     simulate
     start lost --read-batch 4
-    wait_until test -e in/snapshots/a-*6264.safetensors
+    wait_until has_snapshot 6264
     kill -KILL "$pid"
     wait "$pid" || true
     rm -r state
