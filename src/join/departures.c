@@ -267,6 +267,8 @@ enum esp_status esp_departures(struct esp_joiner *joiner, struct esp_label *labe
         if (status != ESP_OK)
             break;
         *out_n += left;
+        if (left)
+            joiner->left_us = next.maturity_us;
     }
     if (status == ESP_OK)
         status = free_click_ids(joiner, err);

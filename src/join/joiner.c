@@ -211,7 +211,7 @@ enum esp_status esp_joiner_new(const struct esp_joiner_config *config, struct es
         return esp_fail(err, ESP_ENOMEM, "out of memory for the join");
     joiner->config = *config;
     joiner->has_installs = config->n_partitions[ESP_INSTALL] > 0;
-    joiner->watermark_us = joiner->position_us = ESP_TIME_NONE;
+    joiner->watermark_us = joiner->position_us = joiner->left_us = ESP_TIME_NONE;
     esp_outcasts_init(&joiner->outcasts);
     init_calendars(joiner);
     status = esp_ring_init(&joiner->ring,

@@ -100,7 +100,7 @@ struct esp_joiner_config {
     const struct esp_segment_store *store; /* borrowed; NULL: none */
 };
 
-/* A place that a partition can be read again from: see rewinds.h. */
+/* A place that a partition can be read again from: see partition_rewinds.h. */
 struct esp_rewind {
     int64_t offset;     /* of the record to begin with, or ESP_OFFSET_EARLIEST */
     int64_t largest_us; /* of the times accepted before it; ESP_TIME_NONE: there were none */
@@ -199,10 +199,9 @@ int64_t esp_joiner_reach_us(const struct esp_joiner *joiner);
  * The last point of a partition from which every event of before_us or later that its clock accepts
  * will be read again. For the labels due at B or later: before_us = B - reach.
  *
- * Points are kept for each B from the reach before the position on, which is the maturity of the
- * last label that left or, if later, the time of the last click or install that was joined, as of
- * the last push. So there is one for every label that the last advance gave; and where B is a
- * boundary and that label the first due at or after it, its points serve for B.
+ * There is one for each B from the last label that left before the last push, less the reach. So
+ * where B is a boundary of snapshots there is one when the first label due at or after B has left,
+ * until the next push.
  *
  * Returns false if there is none.
  */

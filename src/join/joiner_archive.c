@@ -160,11 +160,14 @@ static void archive_time(struct esp_archive *archive, struct esp_joiner *joiner)
     esp_archive_bool(archive, &joiner->is_closed);
     esp_archive_i64(archive, &joiner->watermark_us);
     esp_archive_i64(archive, &joiner->position_us);
+    esp_archive_i64(archive, &joiner->left_us);
     esp_archive_u64(archive, &joiner->next_ticket);
     bool is_possible =
         joiner->is_closed ? joiner->watermark_us == ESP_TIME_END : is_sum(joiner->watermark_us);
     esp_archive_check(archive, is_possible, "the watermark");
     esp_archive_check(archive, is_sum(joiner->position_us), "the position");
+    esp_archive_check(archive, joiner->left_us <= joiner->position_us && is_sum(joiner->left_us),
+                      "the time of the last label");
     esp_archive_check(archive, joiner->next_ticket <= INT64_MAX, "the number of labels");
 }
 

@@ -16,11 +16,11 @@
  *
  * of event time before B, and how far the log runs ahead of B.
  *
- * WHAT IS THE SAME  Each partition's clock starts as it stood (rewinds.h), so every event from the
- * point on is accepted, late, held or dead as it was. W begins anew, as the smallest watermark
- * of the points, from which no partition will accept anything that lies behind it; W says when a
- * label leaves, and never which or in what order. Labels due before B leave too, and may be wrong,
- * as what they depend on may not be read: they are not to be learned.
+ * WHAT IS THE SAME  Each partition's clock starts as it stood (partition_rewinds.h), so every event
+ * from the point on is accepted, late, held or dead as it was. W begins anew, as the smallest
+ * watermark of the points, from which no partition will accept anything that lies behind it; W says
+ * when a label leaves, and never which or in what order. Labels due before B leave too, and may be
+ * wrong, as what they depend on may not be read: they are not to be learned.
  *
  * WHAT IS NOT  An impression is a duplicate if its id is pending, and a click id may be another's
  * still, because of events that are not read again: ids that are repeated across the start may give
@@ -51,8 +51,8 @@ void esp_rewind_init(const struct esp_joiner *joiner, struct esp_join_partition 
 void esp_rewind_note(struct esp_joiner *joiner, struct esp_join_partition *partition,
                      struct esp_rewind point)
 {
-    int64_t needed_us = joiner->position_us;
-    if (needed_us != ESP_TIME_NONE) /* for the labels due a reach before that */
+    int64_t needed_us = joiner->left_us;
+    if (needed_us != ESP_TIME_NONE) /* for the labels due up to a reach before that one */
         needed_us -= 2 * esp_joiner_reach_us(joiner);
     esp_rewinds_note(&partition->rewinds, point, partition->clock.largest_us, needed_us);
 }

@@ -19,7 +19,7 @@
 #include "join/joiner.h"
 #include "join/outcasts.h"
 #include "join/partition_clock.h"
-#include "join/rewinds.h"
+#include "join/partition_rewinds.h"
 #include "join/stored.h"
 #include "join/watermark.h"
 
@@ -84,6 +84,7 @@ struct esp_joiner {
     } ahead;
     size_t n_clicks_ahead; /* clicks yet to be applied whose impressions were fetched */
     int64_t position_us;   /* everything before is done: paired, and its labels left */
+    int64_t left_us;       /* maturity of the last label that left; ESP_TIME_NONE: none has */
     uint64_t next_ticket;
 
     struct esp_join_counters counters[ESP_N_EVENT_KINDS];

@@ -2,10 +2,13 @@
  * joiner_state_fuzz.c - any bytes for the state of a joiner: it is refused, or the joiner holds its
  * invariants, and does so to the end of whatever comes then.
  *
- * Input: a byte of configuration, a byte that seeds the events that come then, the archive.
+ * Input: a byte of configuration, a byte that seeds the events that come then, and the archive: as
+ * it stands, or, so that the corpus outlives the format, a byte that says how many events made it,
+ * and changes to it of 3 bytes each: where (2, little-endian), and what is flipped there.
  */
 #include <stdint.h>
 
+#include "core/buf.h"
 #include "core/check.h"
 #include "core/hash.h"
 #include "join/joiner.h"
@@ -13,7 +16,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { N_PARTITIONS = 2, N_EVENTS = 60, N_LABELS = 16, N_IDS = 6, SEGMENT = 4096 };
+enum {
+    N_PARTITIONS = 2,
+    N_EVENTS = 60,
+    N_LABELS = 16,
+    N_IDS = 6,
+    SEGMENT = 4096,
+    MADE = 8, /* in the byte of configuration: the archive is made, then changed */
+    CHANGE = 3,
+    ARCHIVE_CAP = 1 << 20,
+};
 
 static bool wants(void *context, const struct esp_label *label)
 {
@@ -76,13 +88,13 @@ static void advance(struct esp_joiner *joiner, size_t capacity)
 
 /* Pushes events until one fails (the store is full; a joiner that was closed takes none). */
 static void push_some(struct esp_joiner *joiner, const struct esp_joiner_config *config,
-                      uint8_t seed)
+                      uint8_t seed, int n_events)
 {
     struct test_random random = {seed};
     int64_t begin_us = esp_joiner_watermark(joiner);
     if (begin_us == ESP_TIME_NONE || begin_us == ESP_TIME_END)
         begin_us = 0;
-    for (int i = 0; i < N_EVENTS; i++) {
+    for (int i = 0; i < n_events; i++) {
         enum esp_event_kind kind = (enum esp_event_kind)test_random_below(&random, 3);
         uint8_t bytes[8] = {0};
         if (config->n_partitions[kind] == 0)
@@ -110,12 +122,51 @@ static void finish(struct esp_joiner *joiner, const struct esp_joiner_config *co
     esp_joiner_check(joiner);
 }
 
-static enum esp_status count_bytes(void *context, const void *bytes, size_t n,
-                                   struct esp_error *err)
+static enum esp_status to_buf(void *context, const void *bytes, size_t n, struct esp_error *err)
 {
-    (void)bytes, (void)err;
-    *(size_t *)context += n;
-    return ESP_OK;
+    return esp_buf_append(context, bytes, n, err);
+}
+
+static void write_joiner(struct esp_joiner *joiner, struct esp_buf *out)
+{
+    struct esp_archive archive;
+    esp_buf_init(out, ARCHIVE_CAP);
+    esp_archive_write_to(&archive, to_buf, out);
+    esp_joiner_archive(&archive, joiner);
+    ESP_CHECK(0, esp_archive_end(&archive, NULL) == ESP_OK);
+}
+
+/* The archive of a joiner that has had some events, with changes. */
+static void make_archive(const struct esp_joiner_config *config, uint8_t seed, const uint8_t *data,
+                         size_t size, struct esp_buf *out)
+{
+    struct esp_joiner *joiner = NULL;
+    ESP_CHECK(0, esp_joiner_new(config, &joiner, NULL) == ESP_OK);
+    push_some(joiner, config, (uint8_t)(seed + 1), size > 0 ? data[0] : 0);
+    write_joiner(joiner, out);
+    esp_joiner_free(joiner);
+    for (size_t i = 1; i + CHANGE <= size; i += CHANGE)
+        out->data[(data[i] | (size_t)data[i + 1] << 8) % out->size] ^= data[i + 2];
+}
+
+static void try_archive(const struct esp_joiner_config *config, uint8_t seed,
+                        struct esp_bytes bytes)
+{
+    struct esp_joiner *joiner = NULL;
+    struct esp_archive archive;
+    ESP_CHECK(0, esp_joiner_new(config, &joiner, NULL) == ESP_OK);
+    esp_archive_read_from(&archive, bytes);
+    esp_joiner_archive(&archive, joiner);
+    if (esp_archive_end(&archive, NULL) == ESP_OK) {
+        struct esp_buf again;
+        esp_joiner_check(joiner);
+        write_joiner(joiner, &again);
+        ESP_CHECK(0, again.size == bytes.size);
+        esp_buf_release(&again);
+        push_some(joiner, config, seed, N_EVENTS);
+        finish(joiner, config);
+    }
+    esp_joiner_free(joiner);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -123,20 +174,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 2)
         return 0;
     struct esp_joiner_config config = config_of(data[0]);
-    struct esp_joiner *joiner = NULL;
-    struct esp_archive archive;
-    ESP_CHECK(0, esp_joiner_new(&config, &joiner, NULL) == ESP_OK);
-    esp_archive_read_from(&archive, esp_bytes(data + 2, size - 2));
-    esp_joiner_archive(&archive, joiner);
-    if (esp_archive_end(&archive, NULL) == ESP_OK) {
-        size_t n_again = 0;
-        esp_joiner_check(joiner);
-        esp_archive_write_to(&archive, count_bytes, &n_again);
-        esp_joiner_archive(&archive, joiner);
-        ESP_CHECK(0, esp_archive_end(&archive, NULL) == ESP_OK && n_again == size - 2);
-        push_some(joiner, &config, data[1]);
-        finish(joiner, &config);
+    if ((data[0] & MADE) == 0) {
+        try_archive(&config, data[1], esp_bytes(data + 2, size - 2));
+        return 0;
     }
-    esp_joiner_free(joiner);
+    struct esp_buf made;
+    make_archive(&config, data[1], data + 2, size - 2, &made);
+    try_archive(&config, data[1], esp_buf_bytes(&made));
+    esp_buf_release(&made);
     return 0;
 }

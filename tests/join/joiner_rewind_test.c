@@ -120,22 +120,20 @@ static void kill_joiner(struct esp_joiner **joiner, const struct esp_joiner_conf
 }
 
 /*
- * A boundary that points are kept for, and the points for it: as of when a label just left, which
- * is what a snapshot asks for, or any from W less the reach on. False: no label has left yet.
+ * A boundary that points are kept for, and the points for it: any from the reach before the last
+ * label on that had left before the last push. False: none had.
  */
 static bool find_start(struct stream *stream, const struct esp_joiner *joiner, guint n_before,
                        const struct join_result *so_far, struct start *start)
 {
-    const GArray *labels = so_far->labels;
     *start = (struct start){0};
-    if (labels->len == 0)
+    if (n_before == 0)
         return false;
     int64_t reach_us = esp_joiner_reach_us(joiner);
     uint64_t span_us = (uint64_t)(reach_us + 10 * ESP_SECOND);
-    start->boundary_us = esp_joiner_watermark(joiner) - reach_us +
-                         (int64_t)test_random_below(&stream->random, span_us);
-    if (labels->len > n_before && test_random_below(&stream->random, 2) == 0)
-        start->boundary_us = g_array_index(labels, struct join_label, n_before).label.maturity_us;
+    const struct join_label *last = &g_array_index(so_far->labels, struct join_label, n_before - 1);
+    start->boundary_us =
+        last->label.maturity_us - reach_us + (int64_t)test_random_below(&stream->random, span_us);
     for (size_t p = 0; p < stream->n_partitions; p++) {
         const struct join_event *first = stream->partitions[p].events;
         struct esp_rewind *point = &start->points[p];

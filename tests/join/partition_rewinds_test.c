@@ -1,5 +1,5 @@
-/* rewinds_test.c - points to read again from: which is found, and how many are kept. */
-#include "join/rewinds.h"
+/* partition_rewinds_test.c - points to read again from: which is found, and how many are kept. */
+#include "join/partition_rewinds.h"
 
 #include "join_helper.h"
 

@@ -1,5 +1,6 @@
 /*
- * rewinds.h - where one partition can be read again from, so that lateness comes out as it did.
+ * partition_rewinds.h - where one partition can be read again from, so that lateness comes out as
+ * it did.
  *
  * What a partition's clock rules on an event depends on what it had accepted before, and of that
  * on two things alone: the largest time, and what it holds. So whoever reads on from a record
@@ -18,8 +19,8 @@
  *  (1) There is at least one point; offsets and largest times never fall from one to the next.
  *  (2) The first point is below what may still be asked for, if the partition was read from there.
  */
-#ifndef ESP_JOIN_REWINDS_H
-#define ESP_JOIN_REWINDS_H
+#ifndef ESP_JOIN_PARTITION_REWINDS_H
+#define ESP_JOIN_PARTITION_REWINDS_H
 
 #include "core/archive.h"
 #include "join/joiner.h"

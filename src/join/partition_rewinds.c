@@ -1,5 +1,5 @@
-/* rewinds.c - see rewinds.h. */
-#include "join/rewinds.h"
+/* partition_rewinds.c - see partition_rewinds.h. */
+#include "join/partition_rewinds.h"
 
 #include <string.h>
 
