@@ -109,9 +109,16 @@ static void delete_topic(const char *topic)
     wait_for_partitions(topic, 0);
 }
 
+/* Again for a while: a leader may be moving. */
 static void bounds(const char *topic, int partition, int64_t *first, int64_t *end)
 {
-    must(rd_kafka_query_watermark_offsets(handle, topic, partition, first, end, WAIT_MS), topic);
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    for (int i = 0; i < WAIT_MS / 1000 && code != RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        code = rd_kafka_query_watermark_offsets(handle, topic, partition, first, end, 1000);
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+            rd_kafka_poll(handle, 50);
+    }
+    must(code, topic);
 }
 
 static void truncate_topic(const char *topic, int64_t n_left)
