@@ -18,7 +18,7 @@ enum { MOST_BYTES = 64 << 10 }; /* a private key in PEM is some 3,000 */
 struct secret {
     char text[MOST_BYTES + 2];
     size_t size;
-    bool others_may_read;
+    bool is_regular, others_may_read;
 };
 
 /* Sets errno. */
@@ -38,16 +38,19 @@ static bool read_all(int fd, struct secret *secret)
 static bool read_file(const char *path, struct secret *secret)
 {
     struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    /* O_NONBLOCK: a pipe of that name must not hold up the start. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return false;
-    bool is_read = fstat(fd, &info) == 0 && read_all(fd, secret);
+    bool is_read = fstat(fd, &info) == 0;
+    secret->is_regular = is_read && S_ISREG(info.st_mode);
+    is_read = is_read && (!secret->is_regular || read_all(fd, secret));
     int code = errno;
     close(fd);
     errno = code;
     if (!is_read)
         return false;
-    secret->others_may_read = S_ISREG(info.st_mode) && (info.st_mode & S_IROTH) != 0;
+    secret->others_may_read = (info.st_mode & S_IROTH) != 0;
     return true;
 }
 
@@ -68,6 +71,8 @@ static enum esp_status take_secret(const char *path, struct secret *secret, stru
     if (!read_file(path, secret))
         return esp_fail(err, ESP_ECONFIG, "it cannot be read: %s; name a file that can",
                         strerror(errno));
+    if (!secret->is_regular)
+        return esp_fail(err, ESP_ECONFIG, "it is no regular file; name one that is");
     if (secret->size > MOST_BYTES)
         return esp_fail(err, ESP_ECONFIG, "it has over %d bytes; name the file of a secret",
                         MOST_BYTES);
@@ -133,7 +138,7 @@ enum esp_status config_load_secrets(struct config_loader *loader, struct esp_err
         if (!config_is_secret_file(&ini->entries[i], key))
             continue;
         secret.size = 0;
-        secret.others_may_read = false;
+        secret.is_regular = secret.others_may_read = false;
         status = load_one(loader, ini->entries[i], key, &secret, err);
         explicit_bzero(&secret, sizeof secret);
     }

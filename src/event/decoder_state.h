@@ -22,7 +22,7 @@ struct esp_decoder {
     bool id_is_number;
     _Atomic(const char *const *) feature_types; /* (n_features); NULL: not known yet */
     atomic_size_t n_writers;
-    size_t n_writer_bytes; /* of who adds them */
+    size_t n_writer_bytes;                                 /* of who adds them */
     _Atomic(struct esp_writer *) writers[ESP_MAX_WRITERS]; /* owned */
 };
 

@@ -235,6 +235,23 @@ print(s.getsockname()[1])')
     nowhere sesame-2
 }
 
+@test "a secret's file that has no secret is one line" {
+    printf '[kafka]\nbootstrap.servers = b:1\nsasl.password_file = one\n%s\n' "$rest" >e.ini
+    printf '\n' >one
+    run -64 espalier check --config e.ini
+    says_line "e.ini:3: [kafka] sasl.password_file = one: it is empty; write the value there"
+    printf 'open\0barley' >one
+    run -64 espalier check --config e.ini
+    says_line "e.ini:3: [kafka] sasl.password_file = one: it has a byte 0, which is no text; name another file"
+    truncate -s 1T one
+    run -64 espalier check --config e.ini
+    says_line "e.ini:3: [kafka] sasl.password_file = one: it has over 65536 bytes; name the file of a secret"
+    rm one
+    mkfifo one
+    run -64 espalier check --config e.ini
+    says_line "e.ini:3: [kafka] sasl.password_file = one: it is no regular file; name one that is"
+}
+
 @test "secrets on the command line that are not where they belong are not repeated" {
     printf '[files]\nroot = data\n%s\n' "$rest" >e.ini
     run -64 espalier check --config e.ini -o kafka.sasl.password:sesame-1
