@@ -16,12 +16,20 @@
 
 static const char *const passthrough_sections[] = {"kafka", "schemas", NULL};
 
+/* What the command line gives may hold anything; a line stays a line. */
 void config_report(void *context, const char *line)
 {
     struct config_loader *loader = context;
+    char shown[ESP_ERROR_TEXT_SIZE * 2 + 8];
     loader->n_problems++;
-    if (loader->report != NULL)
-        loader->report(loader->context, line);
+    if (loader->report == NULL)
+        return;
+    snprintf(shown, sizeof shown, "%s", line);
+    for (char *c = shown; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+    }
+    loader->report(loader->context, shown);
 }
 
 void config_problem(struct config_loader *loader, const char *section, const char *key,

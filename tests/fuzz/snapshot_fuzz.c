@@ -56,16 +56,17 @@ static void score(const struct esp_snapshot *snapshot)
     const struct esp_forward_model *model = esp_snapshot_model(snapshot);
     size_t n_values = esp_snapshot_manifest(snapshot)->n_fields;
     struct esp_value *values = calloc(n_values + 1, sizeof *values);
-    struct esp_feature_batch batch = {0};
+    struct esp_features *features = esp_snapshot_features(snapshot);
+    struct esp_feature_batch batch;
     struct esp_scorer *scorer = NULL;
     float logits[2 * ESP_N_TASKS];
+    esp_feature_batch_init(&batch, esp_features_count(features));
     ESP_CHECK(3, values != NULL);
-    enum esp_status status =
-        esp_features_add_row(esp_snapshot_features(snapshot), values, false, &batch, NULL);
+    enum esp_status status = esp_features_add_row(features, values, false, &batch, NULL);
     for (size_t i = 0; i < n_values; i++)
         values[i] = (struct esp_value){.type = ESP_VALUE_INT, .u.i = (int64_t)i};
     if (status == ESP_OK)
-        status = esp_features_add_row(esp_snapshot_features(snapshot), values, false, &batch, NULL);
+        status = esp_features_add_row(features, values, false, &batch, NULL);
     if (status == ESP_OK)
         status = esp_scorer_new(model->network, &scorer, NULL);
     if (status == ESP_OK)
