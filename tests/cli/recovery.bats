@@ -87,8 +87,12 @@ has_checkpoint() {
     compgen -G 'state/checkpoints/*.checkpoint' >/dev/null
 }
 
-has_snapshot() { # END OF ITS NUMBER
-    compgen -G "in/snapshots/a-*$1.safetensors" >/dev/null
+# Whether a snapshot of model a with this number or a higher one is published.
+has_snapshot() { # NUMBER
+    local newest
+    newest=$(find in/snapshots -name 'a-*.safetensors' 2>/dev/null | sort | tail -n 1)
+    newest=${newest##*-} && newest=${newest%.safetensors}
+    [ "$((10#${newest:-0}))" -ge "$1" ]
 }
 
 @test "a run that writes checkpoints learns what one without them learns" {
@@ -115,14 +119,18 @@ has_snapshot() { # END OF ITS NUMBER
     diff <(essence plain) <(essence killed)
 }
 
+# Starts, and stops in order once a snapshot is there.
+stop_at() { # NAME SNAPSHOT [option...]
+    start "$1" --read-batch 1 "${@:3}"
+    wait_until has_snapshot "$2"
+    kill -TERM "$pid"
+    wait "$pid"
+}
+
 @test "a run that is told to stop finishes its batch, writes a checkpoint and is gone on from" {
     simulate
     undisturbed plain
-    start stopped --read-batch 4 -o state.every=1h
-    wait_until grep -qF "msg=starting" stopped.log
-    read -rt 0.5 <> <(:) || true
-    kill -TERM "$pid"
-    wait "$pid"
+    stop_at stopped 476259 -o state.every=1h
     jq -e '.stopped and .checkpoints.written == 2' stopped.json
     [ "$(ls state/checkpoints | tail -n 1)" = 0000000002.checkpoint ]
     learn stopped
@@ -172,10 +180,8 @@ has_snapshot() { # END OF ITS NUMBER
 @test "a damaged checkpoint is set aside and the one before is taken" {
     simulate
     undisturbed plain
-    start damaged --read-batch 16 -o state.keep=3
-    wait_until test -e state/checkpoints/0000000003.checkpoint
-    kill -KILL "$pid"
-    wait "$pid" || true
+    stop_at damaged 476258 -o state.every=1h
+    stop_at damaged 476262 -o state.every=1h
     newest=$(find state/checkpoints -name '*.checkpoint' | sort | tail -1)
     size=$(stat -c %s "$newest")
     printf 'x' | dd of="$newest" bs=1 seek=$((size / 2)) conv=notrunc status=none
@@ -199,7 +205,7 @@ has_snapshot() { # END OF ITS NUMBER
     simulate
     undisturbed plain -o snapshot.resume=on
     start lost --read-batch 4 -o snapshot.resume=on
-    wait_until has_snapshot 6264
+    wait_until has_snapshot 476264
     kill -KILL "$pid"
     wait "$pid" || true
     rm -r state
@@ -214,7 +220,7 @@ has_snapshot() { # END OF ITS NUMBER
 @test "without the optimizers' state it learns on, and says what restarts" {
     simulate
     start lost --read-batch 4
-    wait_until has_snapshot 6264
+    wait_until has_snapshot 476264
     kill -KILL "$pid"
     wait "$pid" || true
     rm -r state
