@@ -122,6 +122,7 @@ has_snapshot() { # NUMBER
 # Starts, and stops in order once a snapshot is there.
 stop_at() { # NAME SNAPSHOT [option...]
     start "$1" --read-batch 1 "${@:3}"
+    wait_until grep -qF msg=starting "$1.log"
     wait_until has_snapshot "$2"
     kill -TERM "$pid"
     wait "$pid"
