@@ -103,6 +103,10 @@ void ingest_archive(struct esp_archive *archive, struct ingest *ingest)
     struct ingest_status *status = &ingest->status;
     esp_archive_mark(archive, "ingest", 1);
     esp_joiner_archive(archive, ingest->joiner);
+    const struct esp_decoder *impressions = ingest->inputs->kinds[ESP_IMPRESSION].decoder;
+    esp_archive_check(archive,
+                      esp_joiner_n_writers(ingest->joiner) <= esp_decoder_n_writers(impressions),
+                      "the schema of an impression");
     esp_intake_archive(archive, ingest->intake);
     for (size_t stage = 0; stage < sizeof status->labels / sizeof status->labels[0]; stage++)
         esp_archive_u64(archive, &status->labels[stage]);

@@ -4,8 +4,8 @@
  *
  * The boundary B is the newest for which every model has a snapshot that stands. Labels due before
  * it are in these; labels due then or later come out as they would have (docs/recovery.md says what
- * that takes), because reading begins where the snapshot's manifest says: see join/rewinds.h. In
- * files, which are kept whole, it begins with the first record.
+ * that takes), because reading begins where the snapshot's manifest says: see
+ * join/partition_rewinds.h. In files, which are kept whole, it begins with the first record.
  */
 #ifndef ESP_CMD_LOST_STATE_H
 #define ESP_CMD_LOST_STATE_H

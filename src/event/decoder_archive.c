@@ -55,23 +55,37 @@ static void order_writers(struct esp_decoder *decoder, struct esp_writer **order
     }
 }
 
+/* The next writer of the list, which is none of the n before it. NULL: the archive has failed. */
+static struct esp_writer *read_writer(struct esp_archive *archive, struct esp_decoder *decoder,
+                                      struct esp_writer *const *before, size_t n)
+{
+    char *json = NULL;
+    struct esp_writer *writer = NULL;
+    esp_archive_text(archive, &json);
+    if (esp_archive_check(archive, json != NULL, "a topic's schema"))
+        writer = take_writer(archive, decoder, json);
+    free(json);
+    for (size_t i = 0; writer != NULL && i < n; i++)
+        if (!esp_archive_check(archive, before[i] != writer, "a schema that comes twice"))
+            writer = NULL;
+    return writer;
+}
+
 static void read_writers(struct esp_archive *archive, struct esp_decoder *decoder, size_t n)
 {
     struct esp_writer **order = calloc(ESP_MAX_WRITERS, sizeof *order);
-    if (order == NULL)
+    if (order == NULL) {
         esp_archive_fail(archive, ESP_ENOMEM, "out of memory for the schemas of a topic");
-    for (size_t i = 0; i < n && esp_archive_is_ok(archive); i++) {
-        char *json = NULL;
-        esp_archive_text(archive, &json);
-        if (esp_archive_check(archive, json != NULL, "a topic's schema"))
-            order[i] = take_writer(archive, decoder, json);
-        bool is_new = true;
-        for (size_t k = 0; k < i; k++)
-            is_new = is_new && order[k] != order[i];
-        esp_archive_check(archive, is_new, "a schema that comes twice");
-        free(json);
+        return;
     }
-    if (esp_archive_is_ok(archive))
+    size_t n_read = 0;
+    for (; n_read < n; n_read++) {
+        struct esp_writer *writer = read_writer(archive, decoder, order, n_read);
+        if (writer == NULL)
+            break;
+        order[n_read] = writer;
+    }
+    if (n_read == n)
         order_writers(decoder, order, n);
     free(order);
 }

@@ -263,6 +263,7 @@ void esp_ring_archive(struct esp_archive *archive, struct esp_ring *ring)
     esp_archive_mark(archive, "ring", 1);
     esp_archive_same(archive, ring->segment_bytes, "the size of a segment of the join's store");
     esp_archive_u64(archive, &next_number);
+    esp_archive_check(archive, next_number <= INT64_MAX, "the number of a segment");
     if (ring->next_number < next_number) /* else the store has newer files */
         ring->next_number = next_number;
     archive_size(archive, ring);
