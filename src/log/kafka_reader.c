@@ -41,6 +41,7 @@ struct kafka_reader {
     rd_kafka_queue_t *queue;       /* owned */
     rd_kafka_message_t **messages; /* capacity of them, owned */
     size_t n_messages, capacity;
+    struct esp_error failed; /* came behind records, which were given first; final */
     struct esp_log_reader_stats stats;
 };
 
@@ -184,7 +185,8 @@ static void fill_record(struct esp_record *record, const rd_kafka_message_t *mes
     };
 }
 
-/* Turns the messages that were just taken off the queue into records. */
+/* Turns the messages that were just taken off the queue into records. A failure behind some of them
+ * is told by the next read. */
 static enum esp_status take_messages(struct kafka_reader *reader, struct esp_record *records,
                                      size_t *out_n, struct esp_error *err)
 {
@@ -193,7 +195,7 @@ static enum esp_status take_messages(struct kafka_reader *reader, struct esp_rec
     for (size_t i = 0; i < reader->n_messages && status == ESP_OK; i++) {
         const rd_kafka_message_t *message = reader->messages[i];
         if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            status = take_event(reader, message, err);
+            status = take_event(reader, message, &reader->failed);
             continue;
         }
         reader->is_at_end = false;
@@ -207,7 +209,7 @@ static enum esp_status take_messages(struct kafka_reader *reader, struct esp_rec
     }
     reader->stats.records += n;
     *out_n = n;
-    return status;
+    return status == ESP_OK || n > 0 ? ESP_OK : esp_fail(err, status, "%s", reader->failed.text);
 }
 
 /* True if the end that was seen is one still, as far as brokers say. */
@@ -286,6 +288,8 @@ static enum esp_status kafka_reader_read(struct esp_log_reader *base, struct esp
 {
     struct kafka_reader *reader = (struct kafka_reader *)base;
     give_back(reader);
+    if (reader->failed.status != ESP_OK)
+        return esp_fail(err, reader->failed.status, "%s", reader->failed.text);
     if (reader->stats.next_offset >= reader->end) {
         unassign(reader);
         *out_position = ESP_LOG_ENDED;

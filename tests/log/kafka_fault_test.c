@@ -218,6 +218,29 @@ static void test_gap_while_reading(struct scene *scene, gconstpointer more)
     test_read_release(&read);
 }
 
+/* What came before the gap is given, whether or not both arrive at once; the failure stays. */
+static void test_gap_behind_records(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    for (size_t i = 0; i < 10; i++) /* batches of one record, and so fetches of one */
+        fill(scene, i, i + 1);
+    rd_kafka_mock_push_request_errors(scene->cluster, FETCH, 3, RD_KAFKA_RESP_ERR_NO_ERROR,
+                                      RD_KAFKA_RESP_ERR_NO_ERROR,
+                                      RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE);
+    struct esp_log_reader *reader = open_reader(scene, 0, true);
+    struct test_read read;
+    struct esp_record record;
+    size_t n = 0;
+    test_read_init(&read);
+    read_until(reader, 10, &read);
+    g_assert_cmpint(read.status, ==, ESP_EDATA);
+    g_assert_cmpuint(read.contents->len, >, 0);
+    g_assert_cmpint(read.stats.next_offset, ==, (int64_t)read.contents->len);
+    g_assert_cmpint(esp_log_read(reader, &record, 1, 0, &n, &read.position, NULL), ==, ESP_EDATA);
+    test_read_release(&read);
+    esp_log_reader_free(reader);
+}
+
 /* Nobody acknowledges: flush says how much is left, in its time; later it is delivered. */
 static void test_flush_in_time(struct scene *scene, gconstpointer more)
 {
@@ -484,6 +507,8 @@ static void test_logs_while_opening(void)
     test_reports_release(&reports);
 }
 
+static const char *const small_fetches[] = {"fetch.message.max.bytes", "1", NULL};
+
 static const char *const small_queue[] = {"queue.buffering.max.messages", "100", NULL};
 
 struct config_row {
@@ -550,6 +575,7 @@ int main(int argc, char **argv)
         {"/faults/a partition's leader changes", test_leader_change, NULL},
         {"/faults/brokers go and come back", test_brokers_away, NULL},
         {"/faults/an offset falls out of the log", test_gap_while_reading, NULL},
+        {"/faults/records before a gap are given", test_gap_behind_records, small_fetches},
         {"/faults/a flush keeps its time", test_flush_in_time, NULL},
         {"/faults/freed with records under way", test_free_unflushed, NULL},
         {"/faults/a full queue slows the writer", test_full_queue, small_queue},
