@@ -339,7 +339,9 @@ static enum esp_status do_show(struct work *work, struct esp_error *err)
     if (status == ESP_OK)
         status = open_snapshot(work, &id, &snapshot, err);
     if (status == ESP_OK)
-        status = snapshot_print_content(snapshot, work->arguments->json, err);
+        status = snapshot_print_content(
+            snapshot, esp_live_set_find(esp_snapshot_source_live(work->source), &id),
+            work->arguments->json, err);
     esp_snapshot_close(snapshot);
     return status;
 }

@@ -176,7 +176,8 @@ static bool is_pad(const struct esp_file_tensor *tensor)
     return strncmp(tensor->name, "pad.", 4) == 0;
 }
 
-static json_t *content_json(const struct esp_snapshot *snapshot)
+static json_t *content_json(const struct esp_snapshot *snapshot,
+                            const struct esp_live_snapshot *live)
 {
     const struct esp_file_layout *layout = esp_snapshot_layout(snapshot);
     json_t *tensors = json_array();
@@ -184,8 +185,30 @@ static json_t *content_json(const struct esp_snapshot *snapshot)
         if (!is_pad(&layout->tensors[i]))
             json_array_append_new(tensors, tensor_json(&layout->tensors[i]));
     }
-    return json_pack("{s:o, s:o}", "manifest",
-                     json_loads(esp_snapshot_manifest_text(snapshot), 0, NULL), "tensors", tensors);
+    return json_pack("{s:o, s:o, s:o}", "manifest",
+                     json_loads(esp_snapshot_manifest_text(snapshot), 0, NULL), "rewind",
+                     live != NULL ? rewind_json(&live->manifest) : json_null(), "tensors", tensors);
+}
+
+static void print_rewind(const struct esp_snapshot_manifest_record *manifest)
+{
+    int n_topic = 15;
+    for (size_t i = 0; i < manifest->n_rewinds; i++) {
+        int width = (int)manifest->rewinds[i].topic.size;
+        n_topic = width > n_topic ? width : n_topic;
+    }
+    if (manifest->n_rewinds > 0)
+        printf("\n%-*s  partition        offset  after\n", n_topic, "read again from");
+    for (size_t i = 0; i < manifest->n_rewinds; i++) {
+        const struct esp_rewind_offset *point = &manifest->rewinds[i];
+        char after[ESP_TIME_TEXT_SIZE] = "nothing", offset[24] = "the first";
+        if (point->largest_us != ESP_TIME_NONE)
+            esp_time_format(point->largest_us, after);
+        if (point->offset != ESP_OFFSET_EARLIEST)
+            snprintf(offset, sizeof offset, "%" PRId64, point->offset);
+        printf("%-*.*s  %9d  %12s  %s\n", n_topic, (int)point->topic.size,
+               (const char *)point->topic.data, point->partition, offset, after);
+    }
 }
 
 static void print_tensors(const struct esp_snapshot *snapshot)
@@ -209,13 +232,16 @@ static void print_tensors(const struct esp_snapshot *snapshot)
     }
 }
 
-enum esp_status snapshot_print_content(const struct esp_snapshot *snapshot, bool as_json,
+enum esp_status snapshot_print_content(const struct esp_snapshot *snapshot,
+                                       const struct esp_live_snapshot *live, bool as_json,
                                        struct esp_error *err)
 {
     if (as_json)
-        return print_json(content_json(snapshot), err);
+        return print_json(content_json(snapshot, live), err);
     enum esp_status status =
         print_json(json_loads(esp_snapshot_manifest_text(snapshot), 0, NULL), err);
+    if (status == ESP_OK && live != NULL)
+        print_rewind(&live->manifest);
     if (status == ESP_OK)
         print_tensors(snapshot);
     return status;

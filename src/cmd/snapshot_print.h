@@ -12,8 +12,10 @@ void snapshot_print_table(const struct esp_live_snapshot *const *live, size_t n)
 enum esp_status snapshot_print_json(const struct esp_live_snapshot *const *live, size_t n,
                                     struct esp_error *err);
 
-/* The manifest and the tensors. Errors: ESP_ENOMEM, ESP_EIO. */
-enum esp_status snapshot_print_content(const struct esp_snapshot *snapshot, bool as_json,
+/* The manifest, where to read again from as `live` (or NULL) has it, and the tensors. Errors:
+ * ESP_ENOMEM, ESP_EIO. */
+enum esp_status snapshot_print_content(const struct esp_snapshot *snapshot,
+                                       const struct esp_live_snapshot *live, bool as_json,
                                        struct esp_error *err);
 
 /* why  NULL: it is sound */

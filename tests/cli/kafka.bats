@@ -199,6 +199,41 @@ print(s.getsockname()[1])')
     done
 }
 
+@test "what a stopped run could not publish is published by the run that goes on" {
+    simulate "kafka:$ESPALIER_TEST_BROKER" --prefix "$prefix" --partitions 2
+    espalier check --config kafka.ini --create-topics >/dev/null
+    options=(-o state.checkpoints=on -o sample.holdout=0 -o snapshot.every=2h -o drift.enabled=off)
+    espalier train --config kafka.ini "${options[@]}" -o kafka.queue.buffering.max.kbytes=1 \
+        --summary stopped.json >/dev/null 2>stopped.log 3>&- &
+    trainer=$!
+    for _ in {1..600}; do
+        if [ "$(find espalier-state -name '*.publish' | wc -l)" -ge 4 ]; then break; fi
+        read -rt 0.1 <> <(:) || true
+    done
+    kill -TERM $trainer
+    wait $trainer
+    grep "is not published yet: the run was told to stop; it will be when that goes on" stopped.log
+    [ "$(jq '.models[0].snapshots.given_up' stopped.json)" -gt 0 ]
+    [ "$(espalier snapshot list --config kafka.ini --format json | jq length)" = 0 ]
+    [ "$(find espalier-state -name '*.publish' | wc -l)" -ge 4 ]
+    espalier train --config kafka.ini "${options[@]}" --summary whole.json >/dev/null 2>whole.log
+    [ "$(find espalier-state -name '*.publish' | wc -l)" = 0 ]
+    jq -e '.models[0].snapshots | .given_up == 0 and .refused == 0' whole.json
+    newest=$(jq -r '.models[0].snapshots.newest_boundary' whole.json)
+    [ "$newest" = "$(jq -r '.models[0].snapshots.newest_boundary' stopped.json)" ]
+    espalier snapshot list --config kafka.ini --format json >list.json
+    [ "$(jq length list.json)" = 3 ]
+    [ "$(jq -r '.[-1].boundary' list.json)" = "$newest" ]
+    # Each partition has a point to read again from, before what its labels depend on: here the
+    # newest boundary less both windows, 6 h and 30 min.
+    espalier snapshot show --config kafka.ini --format json >show.json
+    jq -e '.rewind | length == 6 and all(.offset >= -2)' show.json
+    reach=$(date -ud "$newest - 390 minutes" +%FT%TZ)
+    jq -e --arg reach "$reach" '[.rewind[] | select(.largest_time != null)] |
+        length > 2 and all(.largest_time < $reach)' show.json
+    espalier snapshot show --config kafka.ini | grep -E "^${prefix}clicks +1 +[0-9]+  2024-05-"
+}
+
 # The broker goes by its own clock, or it would remove the old events at once.
 @test "check compares how long topics keep records with what a start without its state needs" {
     topic_tool "$ESPALIER_TEST_BROKER" create "${prefix}impressions" 1 retention.ms=3600000 \

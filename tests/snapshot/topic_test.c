@@ -522,7 +522,7 @@ static void test_broken_word(struct scene *scene, gconstpointer unused)
     struct esp_snapshot_source *source =
         test_source(scene->other, scene->topic, scene->cache, &scene->reports);
     test_catch_up(source);
-    refuse(source, &nowhere, "offset 1000000 is wanted");
+    refuse(source, &nowhere, "offset 1000000 is beyond the end");
     refuse(source, &wrong, "1 of 10 chunks are missing, chunk 3 first");
     refuse(source, &missing, "1 of 10 chunks are missing, chunk 6 first");
     const struct esp_live_snapshot *newest = esp_snapshot_source_newest(source, "main", NULL);
@@ -562,7 +562,7 @@ static void test_passed_over(struct scene *scene, gconstpointer unused)
     esp_snapshot_key(&file.publication.id, ESP_KEY_NO_INDEX, key);
     append(&hand, 0, "under another key");
     for (int i = 0; i < 3; i++) {
-        hand.buf.data[10] = 4; /* version 2 */
+        hand.buf.data[10] = 6; /* version 3 */
         append(&hand, 0, key);
     }
     hand.buf.data[2] ^= 1; /* another schema */
@@ -583,7 +583,7 @@ static void test_passed_over(struct scene *scene, gconstpointer unused)
     g_assert_cmpuint(stats.manifests.malformed, ==, 3);
     g_assert_cmpuint(esp_snapshot_source_live(source)->n, ==, 1);
     g_assert_cmpuint(scene->reports.n, ==, 2);
-    g_assert_true(test_reports_have(&scene->reports, "version 2 is unknown: passed over"));
+    g_assert_true(test_reports_have(&scene->reports, "version 3 is unknown: passed over"));
     g_assert_true(test_reports_have(&scene->reports, "under a key that is not"));
     esp_snapshot_source_free(source);
     test_file_release(&file);
