@@ -236,12 +236,12 @@ static void run_threads(struct score *score, struct watch *watch)
     pthread_t scoring, watching;
     run_threads_start(run, 2);
     if (pthread_create(&watching, NULL, score_watch_main, &score->watch) != 0) {
-        run_fail(run, &(struct esp_error){ESP_ENOMEM, "cannot start a thread"});
+        run_fail(run, &(struct esp_error){ESP_ENOMEM, "a thread of the run cannot be started"});
         return;
     }
     bool is_scoring = pthread_create(&scoring, NULL, score_main, score) == 0;
     if (!is_scoring) {
-        run_fail(run, &(struct esp_error){ESP_ENOMEM, "cannot start a thread"});
+        run_fail(run, &(struct esp_error){ESP_ENOMEM, "a thread of the run cannot be started"});
         run_thread_ended(run);
     }
     pthread_setname_np(watching, "watching"); /* as top -H and a debugger show them */

@@ -87,12 +87,12 @@ static void run_threads(struct train *train, struct watch *watch)
     pthread_t ingest, learning;
     run_threads_start(run, 2);
     if (pthread_create(&learning, NULL, learning_main, &train->learning) != 0) {
-        run_fail(run, &(struct esp_error){ESP_ENOMEM, "cannot start a thread"});
+        run_fail(run, &(struct esp_error){ESP_ENOMEM, "a thread of the run cannot be started"});
         return;
     }
     bool ingesting = pthread_create(&ingest, NULL, ingest_main, &train->ingest) == 0;
     if (!ingesting) {
-        run_fail(run, &(struct esp_error){ESP_ENOMEM, "cannot start a thread"});
+        run_fail(run, &(struct esp_error){ESP_ENOMEM, "a thread of the run cannot be started"});
         esp_queue_close(train->full);
         run_thread_ended(run);
     }

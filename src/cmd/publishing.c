@@ -394,7 +394,7 @@ enum esp_status publishing_start(struct publishing *publishing, struct esp_error
     if (status != ESP_OK)
         return status;
     if (pthread_create(&publishing->thread, NULL, publishing_main, publishing) != 0)
-        return esp_fail(err, ESP_ENOMEM, "cannot start a thread");
+        return esp_fail(err, ESP_ENOMEM, "a thread that publishes snapshots cannot be started");
     publishing->is_running = true;
     publishing->snapshots->taker = publishing_take;
     publishing->snapshots->taker_context = publishing;

@@ -88,7 +88,10 @@ static enum esp_status start_guard(struct esp_error *err)
     int code = pthread_create(&thread, &attributes, guard_main, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
-    return code == 0 ? ESP_OK : esp_fail(err, ESP_ENOMEM, "a thread: %s", strerror(code));
+    return code == 0
+               ? ESP_OK
+               : esp_fail(err, ESP_ENOMEM, "a thread that waits for signals cannot be started: %s",
+                          strerror(code));
 }
 
 enum esp_status stop_install(struct esp_error *err)

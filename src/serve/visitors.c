@@ -79,7 +79,7 @@ enum esp_status esp_visitors_new(int64_t limit_us, struct esp_visitors **out, st
         pthread_cond_destroy(&visitors->ends);
         pthread_mutex_destroy(&visitors->lock);
         free(visitors);
-        return esp_fail(err, ESP_ENOMEM, "cannot start a thread");
+        return esp_fail(err, ESP_ENOMEM, "a thread for visitors cannot be started");
     }
     *out = visitors;
     return ESP_OK;

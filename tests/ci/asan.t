@@ -7,5 +7,5 @@ check "every test passes under AddressSanitizer and UBSan" tools/test --asan --q
 check "runs that are killed and go on have no memory error" \
     env ESPALIER_BUILD="$PWD/build/asan" tools/torture --runs 4 --kills 3 --impressions 6000 --days 1
 check "runs in which calls fail have no memory error and leak nothing" \
-    env ESPALIER_BUILD="$PWD/build/asan" tools/faults --budget 40 --kind fail --kind persist
+    env ESPALIER_BUILD="$PWD/build/asan" tools/faults --once --budget 40 --kind fail --kind persist
 finish
