@@ -468,8 +468,9 @@ static void archive_partition(struct esp_archive *archive, struct files_partitio
     esp_archive_u64(archive, &partition->n_written);
     esp_archive_i64(archive, &partition->next_offset);
     archive_block(archive, partition);
-    int64_t end =
-        partition->next_offset < 0 ? -1 : partition->next_offset - partition->block_records;
+    if (!esp_archive_check(archive, partition->next_offset >= 0, "where an output stood"))
+        return;
+    int64_t end = partition->next_offset - partition->block_records; /* neither is below 0 */
     esp_archive_check(archive,
                       end >= 0 && partition->file >= -1 && partition->file <= end &&
                           partition->n_written <= INT64_MAX,
