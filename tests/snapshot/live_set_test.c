@@ -1,4 +1,5 @@
-/* live_set_test.c - what is live has limits. How records make it come and go is in topic_test.c. */
+/* live_set_test.c - what is live has limits. How records make it come and go is in
+ * topic_source_test.c. */
 #include "snapshot/live_set.h"
 
 #include "testkit.h"

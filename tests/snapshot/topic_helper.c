@@ -181,3 +181,29 @@ GHashTable *test_compacted(struct esp_log *log, const char *topic, size_t partit
         *n_records = n_all;
     return keys;
 }
+
+/* ---- scenes ---- */
+
+const char *test_scene_broker;
+
+void test_scene_set_up(struct test_scene *scene, gconstpointer unused)
+{
+    (void)unused;
+    test_reports_init(&scene->reports);
+    scene->folder = test_folder_new();
+    scene->cache = g_build_filename(scene->folder, "cache", NULL);
+    scene->log = test_kafka_open(test_scene_broker, NULL, &scene->reports);
+    scene->other = test_kafka_open(test_scene_broker, NULL, &scene->reports);
+    scene->topic = test_snapshot_topic(scene->log, 3);
+}
+
+void test_scene_tear_down(struct test_scene *scene, gconstpointer unused)
+{
+    (void)unused;
+    esp_log_free(scene->log);
+    esp_log_free(scene->other);
+    test_reports_release(&scene->reports);
+    test_folder_remove(scene->folder);
+    g_free(scene->cache);
+    g_free(scene->topic);
+}

@@ -47,4 +47,16 @@ void test_fetch_equals(struct esp_snapshot_source *source, const struct test_fil
 GHashTable *test_compacted(struct esp_log *log, const char *topic, size_t partition,
                            size_t *n_records);
 
+/* Two connections to the broker of the tests, a topic and folders. */
+struct test_scene {
+    char *folder, *cache, *topic;
+    struct test_reports reports;
+    struct esp_log *log, *other; /* of publishers, of sources */
+};
+
+/* Of g_test_add(); the broker is test_scene_broker. */
+extern const char *test_scene_broker;
+void test_scene_set_up(struct test_scene *scene, gconstpointer unused);
+void test_scene_tear_down(struct test_scene *scene, gconstpointer unused);
+
 #endif
