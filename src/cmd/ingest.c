@@ -179,7 +179,8 @@ static void commit_all(struct ingest *ingest)
     for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
         const struct input *input = &ingest->inputs->kinds[kind];
         for (size_t p = 0; p < input->n_partitions; p++)
-            esp_log_commit(input->readers[p]);
+            if (input->readers[p] != NULL)
+                esp_log_commit(input->readers[p]);
     }
 }
 

@@ -277,12 +277,18 @@ enum esp_status inputs_find_topics(struct inputs *inputs, int64_t timeout_us, st
     return ESP_OK;
 }
 
+void inputs_note(struct inputs *inputs)
+{
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
+        inputs->kinds[kind].noted = inputs_read(&inputs->kinds[kind]);
+}
+
 void inputs_archive(struct esp_archive *archive, struct inputs *inputs)
 {
     esp_archive_mark(archive, "inputs", 1);
     for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
         struct input *input = &inputs->kinds[kind];
-        struct input_read read = inputs_read(input);
+        struct input_read read = input->noted;
         size_t n = input->n_partitions;
         esp_archive_count(archive, &n, 1);
         if (n > input->n_partitions)
@@ -301,16 +307,22 @@ void inputs_archive(struct esp_archive *archive, struct inputs *inputs)
     }
 }
 
+static void add_reader(struct input_read *read, const struct esp_log_reader *reader)
+{
+    struct esp_log_reader_stats stats;
+    if (reader == NULL)
+        return;
+    esp_log_reader_stats(reader, &stats);
+    read->bytes += stats.bytes;
+    read->damaged_files += stats.damaged_files;
+    read->skipped_bytes += stats.skipped_bytes;
+}
+
 struct input_read inputs_read(const struct input *input)
 {
     struct input_read read = input->before;
-    for (size_t p = 0; input->readers != NULL && p < input->n_partitions; p++) {
-        struct esp_log_reader_stats stats;
-        esp_log_reader_stats(input->readers[p], &stats);
-        read.bytes += stats.bytes;
-        read.damaged_files += stats.damaged_files;
-        read.skipped_bytes += stats.skipped_bytes;
-    }
+    for (size_t p = 0; input->readers != NULL && p < input->n_partitions; p++)
+        add_reader(&read, input->readers[p]);
     return read;
 }
 
@@ -371,6 +383,7 @@ enum esp_status inputs_pass_gap(struct inputs *inputs, enum esp_event_kind kind,
     if (inputs->config->options.state_gap != GAP_CONTINUE)
         return esp_fail(err, ESP_EDATA,
                         "%s; with [state] gap = continue the run goes on behind them", why->text);
+    add_reader(&input->before, input->readers[partition]);
     esp_log_reader_free(input->readers[partition]);
     input->readers[partition] = NULL;
     input->before.gap_records += (uint64_t)(first - wanted);

@@ -25,13 +25,15 @@ struct input {
     struct esp_decoder *decoder;
     struct esp_log_framer framer;    /* the decoder's, with refusals noted below */
     size_t n_partitions;             /* 0: the input is not read */
-    struct esp_log_reader **readers; /* (n_partitions) */
+    struct esp_log_reader **readers; /* (n_partitions) NULL where one could not be opened anew */
     struct esp_log_place *next;      /* (n_partitions) what the run takes next; before that all is
                                         taken */
     struct esp_error refusal;        /* the first container or registered schema that does not fit
                                         the topic, and why */
     size_t n_told;                   /* of the decoder's writers: the user knows of these */
-    struct input_read before;        /* by runs before this one, since the state began */
+    struct input_read before;        /* by readers before these, of this run and those before it,
+                                        since the state began */
+    struct input_read noted;         /* all of it, at the last standstill */
 };
 
 struct inputs {
@@ -62,6 +64,10 @@ enum esp_status inputs_open(struct inputs *inputs, const struct config *config,
  */
 enum esp_status inputs_find_topics(struct inputs *inputs, int64_t timeout_us,
                                    struct esp_error *err);
+
+/* At a standstill, before inputs_archive() writes: readers cannot be asked in a forked child, as
+ * they may take locks that other threads held at the fork. */
+void inputs_note(struct inputs *inputs);
 
 /*
  * Where the run is in every input, into a checkpoint and back: after the topics were found, before

@@ -56,35 +56,94 @@ static enum esp_status open_place(struct train *train, struct esp_snapshot_sourc
     return status == ESP_OK ? list(*out, err) : status;
 }
 
-/* The newest sound one of a model up to a boundary; NULL: none. */
-static const struct esp_live_snapshot *newest_until(const struct esp_snapshot_source *source,
-                                                    const struct train *train, size_t m,
-                                                    int64_t boundary_us)
+/* A model's, sound or not: items [*begin, end) of the live set, ascending. Returns end. */
+static size_t series_of(const struct esp_snapshot_source *source, const struct train *train,
+                        size_t m, size_t *begin)
 {
-    const struct esp_live_set *live = esp_snapshot_source_live(source);
     struct esp_snapshot_id id = {0};
     snprintf(id.model, sizeof id.model, "%s", train->config.models[m].name);
     snprintf(id.run, sizeof id.run, "%s", train->learning.snapshots.models[m].run);
-    size_t begin = 0, end = esp_live_set_series(live, &id, &begin);
-    for (size_t i = end; i-- > begin;) {
-        const struct esp_live_snapshot *one = &live->items[i];
-        if (!one->is_refused && one->manifest.boundary_us <= boundary_us)
-            return one;
-    }
-    return NULL;
+    return esp_live_set_series(esp_snapshot_source_live(source), &id, begin);
 }
 
-/* The newest boundary for which every model has one that stands; ESP_TIME_NONE: none. */
+/* The one that stands for a model at a boundary: the newest until then. NULL: there is none, or it
+ * is not sound, and the one before it lacks what was learned in between. */
+static const struct esp_live_snapshot *standing_at(const struct esp_snapshot_source *source,
+                                                   const struct train *train, size_t m,
+                                                   int64_t boundary_us)
+{
+    const struct esp_live_set *live = esp_snapshot_source_live(source);
+    size_t begin = 0, end = series_of(source, train, m, &begin);
+    while (end > begin && live->items[end - 1].manifest.boundary_us > boundary_us)
+        end--;
+    return end > begin && !live->items[end - 1].is_refused ? &live->items[end - 1] : NULL;
+}
+
+/* exact  all were taken at the boundary itself */
+static bool all_stand_at(const struct esp_snapshot_source *source, const struct train *train,
+                         int64_t boundary_us, bool exact)
+{
+    for (size_t m = 0; m < train->config.n_models; m++) {
+        const struct esp_live_snapshot *one = standing_at(source, train, m, boundary_us);
+        if (one == NULL || (exact && one->manifest.boundary_us != boundary_us))
+            return false;
+    }
+    return true;
+}
+
+/* The newest boundary of a sound snapshot of a model, below a time; ESP_TIME_NONE: none. */
+static int64_t newest_below(const struct esp_snapshot_source *source, const struct train *train,
+                            size_t m, int64_t below_us)
+{
+    const struct esp_live_set *live = esp_snapshot_source_live(source);
+    size_t begin = 0, end = series_of(source, train, m, &begin);
+    while (end > begin && (live->items[end - 1].is_refused ||
+                           live->items[end - 1].manifest.boundary_us >= below_us))
+        end--;
+    return end > begin ? live->items[end - 1].manifest.boundary_us : ESP_TIME_NONE;
+}
+
+/* The newest boundary up to a time at which all models' stand; ESP_TIME_NONE: none. */
+static int64_t newest_for_all(const struct esp_snapshot_source *source, const struct train *train,
+                              int64_t until_us, bool exact)
+{
+    int64_t boundary_us = until_us;
+    while (boundary_us != ESP_TIME_NONE && !all_stand_at(source, train, boundary_us, exact)) {
+        int64_t next_us = ESP_TIME_NONE;
+        for (size_t m = 0; m < train->config.n_models; m++) {
+            int64_t one_us = newest_below(source, train, m, boundary_us);
+            if (one_us > next_us)
+                next_us = one_us;
+        }
+        boundary_us = next_us;
+    }
+    return boundary_us;
+}
+
+/*
+ * Up to the oldest of the models' newest, as nobody knows what was not published yet. One that all
+ * were taken at is sure: elsewhere a model's last one may stand because nothing was learned since,
+ * or because the next was not published, as newer ones were waiting. So that is taken only where
+ * there is no boundary in common.
+ */
 static int64_t choose_boundary(const struct esp_snapshot_source *source, const struct train *train)
 {
-    int64_t boundary_us = INT64_MAX;
+    int64_t until_us = INT64_MAX;
+    bool any = false;
     for (size_t m = 0; m < train->config.n_models; m++) {
-        const struct esp_live_snapshot *newest = newest_until(source, train, m, INT64_MAX);
-        if (newest == NULL)
-            return ESP_TIME_NONE;
-        if (newest->manifest.boundary_us < boundary_us)
-            boundary_us = newest->manifest.boundary_us;
+        int64_t newest_us = newest_below(source, train, m, INT64_MAX);
+        any |= newest_us != ESP_TIME_NONE;
+        if (newest_us < until_us)
+            until_us = newest_us;
     }
+    int64_t boundary_us = newest_for_all(source, train, until_us, true);
+    if (boundary_us == ESP_TIME_NONE)
+        boundary_us = newest_for_all(source, train, until_us, false);
+    if (any && boundary_us == ESP_TIME_NONE)
+        esp_log(ESP_WARN,
+                "there are snapshots of this run, but no boundary that all its models have one "
+                "for: beginning with the first record",
+                NULL);
     return boundary_us;
 }
 
@@ -129,10 +188,8 @@ static enum esp_status fetch(struct lost_state *lost, struct train *train,
 {
     struct esp_error why = {0};
     bool stopped = false;
-    const struct esp_live_snapshot *live = newest_until(source, train, m, lost->boundary_us);
-    *is_bad = live == NULL;
-    if (*is_bad)
-        return ESP_OK;
+    const struct esp_live_snapshot *live = standing_at(source, train, m, lost->boundary_us);
+    *is_bad = false;
     lost->numbers[m] = live->manifest.id.number;
     enum esp_status status = take_rewinds(lost, train, live, err);
     if (status != ESP_OK)

@@ -11,7 +11,7 @@
 static void set_aside(const struct train *train, uint64_t number, const struct esp_error *why)
 {
     struct esp_error lost = {0};
-    esp_log(ESP_WARN, "a checkpoint cannot be used and is set aside; the one before is taken",
+    esp_log(ESP_WARN, "a checkpoint cannot be used and is set aside; the one before is tried",
             "why", why->text, NULL);
     if (esp_checkpoint_set_aside(train->folder, number, &lost) != ESP_OK)
         esp_log_error(&lost);
@@ -55,6 +55,23 @@ static void say_begin(const struct esp_checkpoint *from)
             "written", esp_time_format(head->created_us, made), NULL);
 }
 
+/* To begin anew beside checkpoints that cannot be used would write outputs twice, and the first new
+ * checkpoint would remove what is left of them: that is for the user to choose. */
+static enum esp_status check_none_is_bad(const struct train *train, struct esp_error *err)
+{
+    uint64_t *numbers = NULL;
+    size_t n = 0;
+    enum esp_status status = esp_checkpoint_list_bad(train->folder, &numbers, &n, err);
+    free(numbers);
+    if (status != ESP_OK || n == 0)
+        return status;
+    return esp_fail(err, ESP_EDATA,
+                    "%s/" ESP_CHECKPOINT_FOLDER ": no checkpoint can be used, and %zu are set aside "
+                    "(*.bad): put one back that can be, or give this run another [state] folder to "
+                    "begin anew",
+                    esp_state_folder_root(train->folder), n);
+}
+
 enum esp_status recovery_choose(struct recovery *recovery, const struct train *train,
                                 struct esp_error *err)
 {
@@ -67,9 +84,12 @@ enum esp_status recovery_choose(struct recovery *recovery, const struct train *t
     for (size_t i = 0; status == ESP_OK && recovery->from == NULL && i < n; i++)
         status = open_one(train, numbers[i], &recovery->from, err);
     free(numbers);
-    if (status == ESP_OK && recovery->from != NULL)
-        say_begin(recovery->from);
-    return status;
+    if (status != ESP_OK)
+        return status;
+    if (recovery->from == NULL)
+        return check_none_is_bad(train, err);
+    say_begin(recovery->from);
+    return ESP_OK;
 }
 
 bool recovery_refuse(struct recovery *recovery, const struct train *train,

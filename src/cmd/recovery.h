@@ -17,8 +17,8 @@ struct recovery {
 /*
  * Takes the newest checkpoint that is sound and of this configuration. A damaged one is said, set
  * aside, and the one before is taken; one of another build is said and taken.
- * Errors: ESP_ECONFIG (it is of another configuration: the line names the option), ESP_EIO,
- * ESP_ENOMEM.
+ * Errors: ESP_ECONFIG (it is of another configuration: the line names the option), ESP_EDATA (there
+ * are some, and none can be used), ESP_EIO, ESP_ENOMEM.
  */
 enum esp_status recovery_choose(struct recovery *recovery, const struct train *train,
                                 struct esp_error *err);

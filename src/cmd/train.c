@@ -50,6 +50,25 @@ static char *build_text(void)
     return n < 0 ? NULL : text;
 }
 
+/* A run without checkpoints leaves none of the folder's snapshots: not beside a run's that goes on
+ * from checkpoints, which may need them. */
+static enum esp_status check_no_state(const struct train *train, struct esp_error *err)
+{
+    char where[512];
+    uint64_t *numbers = NULL;
+    size_t n = 0;
+    enum esp_status status = esp_checkpoint_list(train->folder, &numbers, &n, err);
+    free(numbers);
+    if (status != ESP_OK || n == 0)
+        return status;
+    return esp_fail(
+        err, ESP_ECONFIG,
+        "%s: in %s are the checkpoints of a run that goes on from them, and this one keeps none: "
+        "start it with --follow or [state] checkpoints = on to go on, or name another folder",
+        config_place(&train->config, "state", "folder", where, sizeof where),
+        train->config.options.state_folder);
+}
+
 static enum esp_status find_state(struct train *train, struct esp_error *err)
 {
     const struct config *config = &train->config;
@@ -57,6 +76,8 @@ static enum esp_status find_state(struct train *train, struct esp_error *err)
     if (config->has_checkpoints || config->options.snapshot_every_us > 0)
         status = esp_state_folder_open(config->options.state_folder, ESP_STATE_LOCK, &train->folder,
                                        err);
+    if (status == ESP_OK && !config->has_checkpoints && train->folder != NULL)
+        status = check_no_state(train, err);
     if (status != ESP_OK || !config->has_checkpoints)
         return status;
     struct esp_buf text;

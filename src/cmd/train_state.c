@@ -161,9 +161,11 @@ enum esp_status train_state_settle(struct train *train, struct esp_error *err)
         status = outputs_fence(&train->ingest_outputs, err);
     if (status == ESP_OK)
         status = outputs_fence(&train->learning_outputs, err);
-    if (status == ESP_OK)
-        esp_joiner_before_save(train->ingest.joiner);
-    return status;
+    if (status != ESP_OK)
+        return status;
+    inputs_note(&train->inputs);
+    esp_joiner_before_save(train->ingest.joiner);
+    return ESP_OK;
 }
 
 enum esp_status train_state_settled(struct train *train, bool *out_done, struct esp_error *err)

@@ -44,7 +44,8 @@ enum esp_status esp_folder_make(const char *path, const char *setting, struct es
         if (!is_folder)
             errno = ENOTDIR;
     }
-    return esp_fail(err, ESP_EIO, "%s: %s: %s%s%s", path, what, strerror(errno),
+    /* As below: a forked child makes folders, too. */
+    return esp_fail(err, ESP_EIO, "%s: %s: %s%s%s", path, what, strerrordesc_np(errno),
                     setting == NULL ? "" : "; name another in ", setting == NULL ? "" : setting);
 }
 

@@ -70,6 +70,10 @@ struct esp_checkpoint_head {
 enum esp_status esp_checkpoint_list(const struct esp_state_folder *folder, uint64_t **numbers,
                                     size_t *n, struct esp_error *err);
 
+/* The same for those that were set aside. */
+enum esp_status esp_checkpoint_list_bad(const struct esp_state_folder *folder, uint64_t **numbers,
+                                        size_t *n, struct esp_error *err);
+
 /* Whole and on the disk as N.checkpoint.part, it takes its name: rename, fsync of the folder.
  * Errors: ESP_EIO, ESP_ENOMEM. */
 enum esp_status esp_checkpoint_commit(const struct esp_state_folder *folder, uint64_t number,

@@ -15,7 +15,7 @@
 enum { DIGITS = 10 };
 
 /* What a file of the folder is, by its name. */
-enum kind { KIND_FOREIGN, KIND_WHOLE, KIND_LEFT };
+enum kind { KIND_FOREIGN, KIND_WHOLE, KIND_PART, KIND_BAD };
 
 static enum kind kind_of(const char *name, uint64_t *number)
 {
@@ -31,7 +31,9 @@ static enum kind kind_of(const char *name, uint64_t *number)
     name += DIGITS + sizeof ending - 1;
     if (*name == '\0')
         return KIND_WHOLE;
-    return strcmp(name, ".part") == 0 || strcmp(name, ".bad") == 0 ? KIND_LEFT : KIND_FOREIGN;
+    return strcmp(name, ".part") == 0  ? KIND_PART
+           : strcmp(name, ".bad") == 0 ? KIND_BAD
+                                       : KIND_FOREIGN;
 }
 
 char *esp_checkpoint_path(const struct esp_state_folder *folder, uint64_t number,
@@ -85,8 +87,8 @@ static int newest_first(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-static enum esp_status read_numbers(DIR *dir, const char *path, uint64_t **numbers, size_t *n,
-                                    struct esp_error *err)
+static enum esp_status read_numbers(DIR *dir, const char *path, enum kind kind, uint64_t **numbers,
+                                    size_t *n, struct esp_error *err)
 {
     void *items = NULL;
     size_t capacity = 0;
@@ -94,7 +96,7 @@ static enum esp_status read_numbers(DIR *dir, const char *path, uint64_t **numbe
     enum esp_status status = ESP_OK;
     for (errno = 0; status == ESP_OK && (entry = readdir(dir)) != NULL; errno = 0) {
         uint64_t number;
-        if (kind_of(entry->d_name, &number) != KIND_WHOLE)
+        if (kind_of(entry->d_name, &number) != kind)
             continue;
         status = esp_array_grow(&items, &capacity, *n + 1, sizeof number, err);
         if (status == ESP_OK)
@@ -108,8 +110,8 @@ static enum esp_status read_numbers(DIR *dir, const char *path, uint64_t **numbe
     return status;
 }
 
-enum esp_status esp_checkpoint_list(const struct esp_state_folder *folder, uint64_t **numbers,
-                                    size_t *n, struct esp_error *err)
+static enum esp_status list(const struct esp_state_folder *folder, enum kind kind,
+                            uint64_t **numbers, size_t *n, struct esp_error *err)
 {
     *numbers = NULL;
     *n = 0;
@@ -118,7 +120,7 @@ enum esp_status esp_checkpoint_list(const struct esp_state_folder *folder, uint6
     enum esp_status status = path == NULL ? esp_fail(err, ESP_ENOMEM, "out of memory for a path")
                                           : open_folder(path, &dir, err);
     if (dir != NULL) {
-        status = read_numbers(dir, path, numbers, n, err);
+        status = read_numbers(dir, path, kind, numbers, n, err);
         closedir(dir);
     }
     if (status != ESP_OK) {
@@ -128,6 +130,18 @@ enum esp_status esp_checkpoint_list(const struct esp_state_folder *folder, uint6
     }
     free(path);
     return status;
+}
+
+enum esp_status esp_checkpoint_list(const struct esp_state_folder *folder, uint64_t **numbers,
+                                    size_t *n, struct esp_error *err)
+{
+    return list(folder, KIND_WHOLE, numbers, n, err);
+}
+
+enum esp_status esp_checkpoint_list_bad(const struct esp_state_folder *folder, uint64_t **numbers,
+                                        size_t *n, struct esp_error *err)
+{
+    return list(folder, KIND_BAD, numbers, n, err);
 }
 
 /* Removes what is below `oldest`, and what was left. */

@@ -76,10 +76,11 @@ static bool read_name(const char *name, uint64_t *out_number, bool *out_is_part)
     return !*out_is_part || strncmp(end, PART, strlen(PART)) == 0;
 }
 
+/* strerror() may translate, which takes locks that a forked child must not wait for. */
 static enum esp_status fail_at(const char *path, enum esp_status code, const char *what,
                                struct esp_error *err)
 {
-    return esp_fail(err, code, "%s: %s: %s", path, what, strerror(errno));
+    return esp_fail(err, code, "%s: %s: %s", path, what, strerrordesc_np(errno));
 }
 
 /* ---- the store ------------------------------------------------------------------------------- */

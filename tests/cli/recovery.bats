@@ -192,6 +192,37 @@ stop_at() { # NAME SNAPSHOT [option...]
     diff <(essence plain) <(essence damaged)
 }
 
+@test "where no checkpoint can be used the run stops, and goes on when one is put back" {
+    simulate
+    undisturbed plain
+    learn held -o input.at_end=hold
+    cp -r state/checkpoints kept
+    for file in state/checkpoints/*.checkpoint; do
+        printf 'x' | dd of="$file" bs=1 seek=100 conv=notrunc status=none
+    done
+    for _ in 1 2; do # what was set aside is not forgotten at the next start
+        run -65 espalier train --config r.ini
+        mentions "no checkpoint can be used"
+        mentions "another [state] folder"
+    done
+    rm state/checkpoints/*.bad
+    cp kept/* state/checkpoints
+    learn held
+    diff <(essence plain) <(essence held)
+}
+
+@test "a run without checkpoints is refused beside those of another" {
+    simulate
+    undisturbed plain
+    learn held -o input.at_end=hold
+    ls state/snapshots >before
+    run -64 espalier train --config r.ini -o state.checkpoints=off
+    mentions "[state] checkpoints = on"
+    diff before <(ls state/snapshots)
+    learn held
+    diff <(essence plain) <(essence held)
+}
+
 @test "a second process on the same folder is refused" {
     simulate
     start first --follow
@@ -229,4 +260,28 @@ stop_at() { # NAME SNAPSHOT [option...]
     grep -qF 'restarts="optimizers, admission counts and progressive validation"' lost.log
     learn again -o state.folder=anew -o state.lost=restart
     [ "$(jq .labels_before again.json)" = 0 ]
+}
+
+@test "where models have no boundary in common a run begins with the first record" {
+    simulate
+    learn first
+    rm -r state
+    # The newest of a is older than the oldest of b.
+    find in/snapshots -name 'a-*' | sort | sed 1d | xargs rm
+    find in/snapshots -name 'b-*' | sort | sed '$d' | xargs rm
+    learn lost
+    grep -qF "no boundary that all its models have one for" lost.log
+    diff <(jq '[.models[].weights_hash]' first.json) <(jq '[.models[].weights_hash]' lost.json)
+}
+
+@test "models go on from the newest boundary that all were taken at" {
+    simulate
+    learn first -o snapshot.resume=on -o snapshot.keep=5
+    rm -r state
+    # Of b the one is missing that a has for its newest.
+    rm "$(find in/snapshots -name 'a-*' | sort | tail -1)"
+    rm "$(find in/snapshots -name 'b-*' | sort | tail -2 | head -1)"
+    learn lost -o snapshot.resume=on -o snapshot.keep=5
+    grep -qF "going on from the newest snapshot" lost.log
+    diff <(jq '[.models[].weights_hash]' first.json) <(jq '[.models[].weights_hash]' lost.json)
 }
