@@ -94,7 +94,7 @@ struct esp_joiner {
     size_t n_writers; /* that the impressions of a state that was read need */
     struct esp_outcasts outcasts;
     struct {
-        uint64_t n_opened; /* the ring's, when the cap was last looked at */
+        uint64_t n_changes; /* the ring's, when the cap was last looked at */
         uint64_t over_bytes, n_failures;
         struct esp_error failure; /* the last one */
     } paging;
@@ -223,10 +223,10 @@ void esp_paging_fit(struct esp_joiner *joiner);
 /* After an archive was read: takes into memory what there is room for. */
 void esp_paging_restored(struct esp_joiner *joiner);
 
-/* The same where the ring has grown since. */
+/* The same where the ring has changed since. */
 static inline void esp_paging_look(struct esp_joiner *joiner)
 {
-    if (joiner->ring.n_opened != joiner->paging.n_opened)
+    if (joiner->ring.n_changes != joiner->paging.n_changes)
         esp_paging_fit(joiner);
 }
 

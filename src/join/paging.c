@@ -2,13 +2,14 @@
  * paging.c - what the join holds, how it stays below its cap, and what a checkpoint needs of it.
  *
  * The cap is looked at where a batch begins, before anything is lent out, and only when a segment
- * was begun since: so it costs nothing where nothing grows, and memory passes the cap by what one
- * batch stores. The index, the calendars and the open segments cannot be paged. Where these alone
- * are over the cap, the join goes on over it: the cap is there to keep the machine alive, and
- * stopping would end at once what it may well survive.
+ * was begun or emptied since: so it costs nothing where nothing grows, and memory passes the cap by
+ * what one batch stores. The index, the calendars and the open segments cannot be paged. Where
+ * these alone are over the cap, the join goes on over it: the cap is there to keep the machine
+ * alive, and stopping would end at once what it may well survive.
  *
  * A store that fails (a full disk) does not stop the join either, for the same reason: the segment
- * stays in memory, and the next that is begun brings the next try. The caller is told by
+ * stays in memory, and the next that is begun or emptied brings the
+ * next try. The caller is told by
  * esp_joiner_usage() how often that was, and by esp_joiner_paging_failure() why.
  */
 #include "join/joiner_state.h"
@@ -45,7 +46,7 @@ void esp_joiner_usage(const struct esp_joiner *joiner, struct esp_joiner_usage *
 void esp_paging_fit(struct esp_joiner *joiner)
 {
     size_t beside = memory_beside_ring(joiner), most = joiner->config.max_store_bytes;
-    joiner->paging.n_opened = joiner->ring.n_opened;
+    joiner->paging.n_changes = joiner->ring.n_changes;
     if (joiner->config.store == NULL || most == 0)
         return;
     struct esp_error err = {0};

@@ -193,7 +193,7 @@ static void look_ahead(struct esp_joiner *joiner)
     for (size_t i = 0; i < n; i++) {
         size_t slot = esp_id_index_first(&joiner->pending, hashes[i]);
         if (slot != ESP_NO_SLOT)
-            esp_prefetch(esp_ring_at(&joiner->ring, esp_slot_record(joiner, slot)));
+            esp_ring_fetch(&joiner->ring, esp_slot_record(joiner, slot));
     }
     joiner->n_clicks_ahead = n;
 }

@@ -185,10 +185,11 @@ enum esp_status esp_ring_open(struct esp_ring *ring, enum esp_lane lane, struct 
         .base = base, .used = 1, .lane = (uint8_t)lane, .is_open = true, .next = ESP_RING_NOWHERE};
     uint32_t before = ring->open[lane];
     ring->open[lane] = slot;
-    ring->n_opened++;
+    ring->n_changes++;
     if (before != ESP_RING_NOWHERE) {
         ring->segments[before].is_open = false;
         ring->segments[before].number = ring->next_number++;
+        ring->segments[before].n_sealed = ring->segments[before].n_live;
         esp_ring_retire(ring, before);
     }
     return ESP_OK;
@@ -201,6 +202,7 @@ void esp_ring_reclaim(struct esp_ring *ring)
         struct esp_segment *segment = &ring->segments[slot];
         ring->retired = segment->next;
         empty_segment(ring, segment);
+        ring->n_changes++;
         *segment = (struct esp_segment){.next = ring->free_slots};
         ring->free_slots = slot;
     }

@@ -24,6 +24,7 @@
 #include "core/archive.h"
 #include "core/bytes.h"
 #include "core/status.h"
+#include "join/prefetch.h"
 #include "join/segment_store.h"
 
 enum esp_lane {
@@ -60,9 +61,11 @@ struct esp_segment {
     bool is_on_file;   /* there is a file of its number */
     bool is_synced;    /* and nothing that happens to the machine takes it away */
     bool is_named;     /* a checkpoint may name that file: the ring does not drop it */
+    bool is_expected;  /* paged, and about to be read in order */
     uint32_t next;     /* in the list of retired or of free slots */
     uint64_t number;   /* in the order of sealing; 0: not sealed */
     uint64_t checksum; /* of its bytes, once it is on file */
+    uint32_t n_sealed; /* n_live when it was sealed */
 };
 
 struct esp_ring {
@@ -80,7 +83,7 @@ struct esp_ring {
 
     const struct esp_segment_store *store; /* borrowed; NULL: nothing can be paged */
     uint64_t next_number;                  /* for the next one that is sealed */
-    uint64_t n_opened;                     /* ever: memory has grown where this has */
+    uint64_t n_changes;                    /* segments begun and emptied, ever */
     uint64_t n_paged, paged_bytes;         /* mapped now */
     uint64_t paged_out_bytes;              /* written for want of memory, ever */
 };
@@ -238,6 +241,18 @@ static inline const void *esp_ring_at(const struct esp_ring *ring, uint32_t ref)
 {
     uint32_t unit = ref & ((UINT32_C(1) << ring->unit_bits) - 1);
     return ring->segments[ref >> ring->unit_bits].base + (size_t)unit * ESP_RING_UNIT;
+}
+
+/* Reads the page of a record on file, without waiting for it. */
+void esp_ring_fetch_paged(const struct esp_ring *ring, uint32_t ref);
+
+/* Fetches a record that will be looked at soon. */
+static inline void esp_ring_fetch(const struct esp_ring *ring, uint32_t ref)
+{
+    if (ring->segments[ref >> ring->unit_bits].is_paged)
+        esp_ring_fetch_paged(ring, ref);
+    else
+        esp_prefetch(esp_ring_at(ring, ref));
 }
 
 static inline enum esp_lane esp_ring_lane(const struct esp_ring *ring, uint32_t ref)

@@ -13,10 +13,15 @@
  * HOW  A segment's bytes go to a file, the file is mapped read-only, and the memory serves the next
  * segment. The mapping is private and never written to, so that a forked child keeps what it saw.
  * A page that is visited comes back into the process's resident memory, as a clean copy that the
- * system may take; so that it also leaves when nobody else wants it, mappings are let go of in
- * turn.
+ * system may take; so that it also leaves when nobody else wants it, mappings are let go of
+ * whenever the cap is looked at.
+ *
+ * READING  A visit reads its own page and nothing around it (MADV_RANDOM), and those of the clicks
+ * that come next are asked for together, before the first of them is waited for. Segments whose
+ * labels are leaving, and the next in line, are read ahead as a whole.
  */
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/hash.h"
 #include "join/ring.h"
@@ -67,6 +72,7 @@ static enum esp_status page_out(struct esp_ring *ring, struct esp_segment *segme
         segment->is_on_file = segment->is_named; /* the next try begins with a file */
         return status;
     }
+    (void)madvise(base, bytes.size, MADV_RANDOM);
     esp_ring_give_base(ring, segment->base);
     segment->base = base;
     segment->is_paged = true;
@@ -80,9 +86,63 @@ static void shed(const struct esp_ring *ring)
 {
     for (size_t i = 0; ring->n_paged > 0 && i < ring->n_segments; i++) {
         const struct esp_segment *segment = &ring->segments[i];
-        if (segment->is_paged)
+        if (segment->is_paged && !segment->is_expected)
             (void)madvise(segment->base, esp_segment_bytes(segment).size, MADV_DONTNEED);
     }
+}
+
+/* The oldest sealed segment of a lane behind this number, or NULL. */
+static struct esp_segment *next_in_line(struct esp_ring *ring, enum esp_lane lane, uint64_t number)
+{
+    struct esp_segment *next = NULL;
+    for (size_t i = 0; i < ring->n_segments; i++) {
+        struct esp_segment *segment = &ring->segments[i];
+        if (esp_segment_is_sealed(segment) && segment->lane == lane && segment->number > number &&
+            (next == NULL || segment->number < next->number))
+            next = segment;
+    }
+    return next;
+}
+
+static void expect(struct esp_segment *segment)
+{
+    if (!segment->is_paged || segment->is_expected)
+        return;
+    size_t n_bytes = esp_segment_bytes(segment).size;
+    segment->is_expected = true;
+    (void)madvise(segment->base, n_bytes, MADV_NORMAL);
+    (void)madvise(segment->base, n_bytes, MADV_WILLNEED);
+}
+
+/* Reads ahead what labels leave from: in lane IMPRESSIONS in the order of arrival, but for
+ * disorder; in lane LONG more slowly. */
+static void read_ahead(struct esp_ring *ring)
+{
+    enum { N_AHEAD = 2 };
+    if (ring->n_paged == 0)
+        return;
+    for (size_t i = 0; i < ring->n_segments; i++) {
+        struct esp_segment *segment = &ring->segments[i];
+        if (segment->lane == ESP_LANE_IMPRESSIONS && segment->n_live < segment->n_sealed)
+            expect(segment);
+    }
+    struct esp_segment *next = next_in_line(ring, ESP_LANE_LONG, 0);
+    if (next != NULL)
+        expect(next);
+    next = next_in_line(ring, ESP_LANE_IMPRESSIONS, 0);
+    for (int i = 0; i < N_AHEAD && next != NULL; i++) {
+        expect(next);
+        next = next_in_line(ring, ESP_LANE_IMPRESSIONS, next->number);
+    }
+}
+
+void esp_ring_fetch_paged(const struct esp_ring *ring, uint32_t ref)
+{
+    const struct esp_segment *segment = &ring->segments[ref >> ring->unit_bits];
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t at = (size_t)((const uint8_t *)esp_ring_at(ring, ref) - segment->base) / page * page;
+    if (!segment->is_expected)
+        (void)madvise(segment->base + at, 1, MADV_WILLNEED);
 }
 
 enum esp_status esp_ring_fit(struct esp_ring *ring, size_t beside_bytes, size_t max_bytes,
@@ -91,6 +151,7 @@ enum esp_status esp_ring_fit(struct esp_ring *ring, size_t beside_bytes, size_t 
     if (ring->store == NULL)
         return ESP_OK;
     shed(ring);
+    read_ahead(ring);
     while (esp_ring_memory(ring) + beside_bytes > max_bytes) {
         struct esp_segment *segment = ring->n_kept > 1 ? NULL : first_to_go(ring);
         if (segment != NULL) {
@@ -115,7 +176,7 @@ static bool load(struct esp_ring *ring, struct esp_segment *segment)
     memcpy(base, bytes.data, bytes.size);
     munmap(segment->base, bytes.size);
     segment->base = base;
-    segment->is_paged = false;
+    segment->is_paged = segment->is_expected = false;
     ring->n_paged--;
     ring->paged_bytes -= bytes.size;
     return true;

@@ -6,6 +6,7 @@
  * came since the last one, and the open segments, not all that waits.
  */
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "core/hash.h"
 #include "join/ring.h"
@@ -144,7 +145,9 @@ static void archive_file(struct esp_archive *archive, struct esp_ring *ring,
         esp_archive_fail(archive, status, "%s", err.text);
         return;
     }
+    (void)madvise(base, (size_t)file.n_bytes, MADV_RANDOM);
     segment->base = base;
+    segment->n_sealed = segment->n_live;
     segment->is_paged = segment->is_on_file = segment->is_synced = segment->is_named = true;
     ring->n_paged++;
     ring->paged_bytes += file.n_bytes;
