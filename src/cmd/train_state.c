@@ -15,9 +15,14 @@ static void inputs_section(struct esp_archive *archive, struct train *train)
 /* By their places in the decoders the join names schemas. */
 static void schemas_section(struct esp_archive *archive, struct train *train)
 {
-    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
-        if (train->inputs.kinds[kind].decoder != NULL)
-            esp_decoder_archive(archive, train->inputs.kinds[kind].decoder);
+    for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
+        struct input *input = &train->inputs.kinds[kind];
+        if (input->decoder == NULL)
+            continue;
+        esp_decoder_archive(archive, input->decoder);
+        if (esp_archive_reads(archive))
+            input->n_told = esp_decoder_n_writers(input->decoder); /* by the run before */
+    }
 }
 
 static void ingest_section(struct esp_archive *archive, struct train *train)
