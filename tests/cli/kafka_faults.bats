@@ -93,8 +93,8 @@ n_records() { # KIND...
     done | awk '{ n += $2 } END { print n }'
 }
 
-follow() { # NAME
-    espalier train --config e.ini --follow -o state.folder="$1" --summary "$1.json" \
+follow() { # NAME [option...]
+    espalier train --config e.ini --follow -o state.folder="$1" --summary "$1.json" "${@:2}" \
         >"$1.out" 2>"$1.log" 3>&- &
     pid=$!
 }
@@ -113,6 +113,12 @@ wait_until() {
 has_read() { # COUNT
     [ "$(curl --silent --max-time 5 "http://127.0.0.1:$port/metrics" |
         awk '/^espalier_events_read_total/ { n += $2 } END { print n + 0 }')" = "$1" ]
+}
+
+# Records that were read, or are counted as gone.
+has_passed() { # COUNT
+    [ "$(curl --silent --max-time 5 "http://127.0.0.1:$port/metrics" |
+        awk '/^espalier_(events_read|gap_records)_total/ { n += $2 } END { print n + 0 }')" = "$1" ]
 }
 
 has_ended() {
@@ -176,12 +182,65 @@ essence() { # NAME
     espalier check --config e.ini --create-topics >/dev/null
     follow cut
     wait_until has_read "$(n_records impressions clicks installs)"
-    topic_tool "$broker" ends "${prefix}impressions" >before
     kill -STOP "$pid"
     simulate_more
     topic_tool "$broker" truncate "${prefix}impressions" 5
     kill -CONT "$pid"
     ends_with cut 65 "topic ${prefix}impressions, partition [01]: offset [0-9]+ is wanted, but the first that is still there is [0-9]+: [0-9]+ records are gone"
+}
+
+@test "a run that may go on behind a gap counts what is gone" {
+    simulate
+    espalier check --config e.ini --create-topics >/dev/null
+    follow cut -o state.gap=continue
+    wait_until has_read "$(n_records impressions clicks installs)"
+    kill -STOP "$pid"
+    simulate_more
+    topic_tool "$broker" truncate "${prefix}impressions" 5
+    kill -CONT "$pid"
+    wait_until has_passed "$(n_records impressions clicks installs)"
+    stop
+    grep -q "going on behind a gap" cut.log
+    [ "$(jq .gap_records cut.json)" -gt 3000 ]
+}
+
+@test "a gap behind a checkpoint stops the next run, or is counted where the user says so" {
+    simulate
+    espalier check --config e.ini --create-topics >/dev/null
+    follow gap
+    total=$(n_records impressions clicks installs)
+    wait_until has_read "$total"
+    stop
+    others=$(n_records clicks installs)
+    topic_tool "$broker" ends "${prefix}impressions" >before
+    simulate_more
+    topic_tool "$broker" truncate "${prefix}impressions" 5
+    topic_tool "$broker" ends "${prefix}impressions" >after
+    follow gap
+    ends_with gap 65 "topic ${prefix}impressions, partition 0: offset [0-9]+ is wanted, .*: [0-9]+ records are gone; with \[state\] gap = continue"
+    follow gap -o state.gap=continue
+    total=$((total + 10 + $(n_records clicks installs) - others))
+    wait_until has_read "$total"
+    stop
+    gone=$(paste -d' ' before after | awk '{ n += $3 - $2 } END { print n }')
+    [ "$gone" -gt 3000 ]
+    [ "$(jq .gap_records gap.json)" = "$gone" ]
+}
+
+@test "a topic that was made anew between two runs is not taken for the one before" {
+    simulate
+    espalier check --config e.ini --create-topics >/dev/null
+    follow anew
+    wait_until has_read "$(n_records impressions clicks installs)"
+    stop
+    topic_tool "$broker" delete "${prefix}clicks"
+    topic_tool "$broker" create "${prefix}clicks" 2
+    follow anew
+    ends_with anew 65 "topic ${prefix}clicks, partition [01]: offset [0-9]+ is beyond the end, 0: the topic was cut off, or made anew"
+    topic_tool "$broker" delete "${prefix}clicks"
+    topic_tool "$broker" create "${prefix}clicks" 1
+    follow anew
+    ends_with anew 64 ".*topic ${prefix}clicks has 1 partitions, and had 2 when the state was saved"
 }
 
 @test "a topic that is deleted under a run ends it" {
