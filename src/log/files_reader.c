@@ -40,6 +40,7 @@ struct files_reader {
     size_t next_file;
     char *name; /* of the current file, owned; NULL: none is open */
     int fd;
+    bool has_opened; /* a file, at some time: files[next_file - 1] is the last one that was */
     struct esp_container container;
     uint64_t block_at;   /* where the current block begins in its file, */
     int64_t block_first; /* and the offset of its first record */
@@ -152,6 +153,7 @@ static enum esp_status open_file(struct files_reader *reader, struct esp_error *
     posix_fadvise(reader->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     uint64_t limit = reader->follow ? (uint64_t)info.st_size : file->size;
     esp_container_start(&reader->container, reader->fd, limit, base_offset(reader, file));
+    reader->has_opened = true;
     reader->good_at = 0;
     reader->good_first = reader->container.next_offset;
     reader->schema = NULL;
@@ -439,21 +441,22 @@ static void files_reader_commit(struct esp_log_reader *reader)
 static void files_reader_place(const struct esp_log_reader *base, struct esp_log_place *out)
 {
     const struct files_reader *reader = (const struct files_reader *)base;
-    const char *name = reader->name;
-    if (name == NULL && reader->next_file > 0) /* between two: the end of the one before */
-        name = reader->folder.files[reader->next_file - 1].name;
+    if (!reader->has_opened) {
+        out->offset = reader->wanted >= 0 ? reader->wanted : ESP_OFFSET_EARLIEST;
+        return;
+    }
+    const char *last =
+        reader->next_file == 0 ? NULL : reader->folder.files[reader->next_file - 1].name;
+    const char *name = reader->name == NULL ? last : reader->name; /* between two: the end of one */
     bool is_within = reader->block_left > 0;
     out->offset = reader->position;
     out->at = is_within ? reader->block_at : reader->good_at;
     out->first = is_within ? reader->block_first : reader->good_first;
-    if (name == NULL) { /* nothing was opened yet */
-        out->offset = reader->wanted >= 0 ? reader->wanted : ESP_OFFSET_EARLIEST;
+    if (name == NULL)
         return;
-    }
     snprintf(out->file, sizeof out->file, "%s", name);
-    while (out->n_before < reader->folder.n &&
-           esp_folder_compare(reader->folder.files[out->n_before].name, name) < 0)
-        out->n_before++;
+    bool is_listed = last != NULL && strcmp(last, name) == 0; /* else it was removed meanwhile */
+    out->n_before = (uint32_t)(reader->next_file - is_listed);
 }
 
 static const struct esp_log_reader_ops reader_ops = {

@@ -185,6 +185,22 @@ static void test_reopened(struct scene *scene, gconstpointer names)
     g_assert_cmpstr(scene->reports.text->str, ==, "");
 }
 
+/* Opened at an offset and closed before a record was read. */
+static void test_unread(struct scene *scene, gconstpointer names)
+{
+    (void)names;
+    static const int64_t offsets[] = {0, 999, 1000, 2500, N_RECORDS};
+    for (size_t i = 0; i < G_N_ELEMENTS(offsets) && !g_test_failed(); i++) {
+        struct esp_log_place place = esp_log_place_at(offsets[i]);
+        struct esp_log_reader *reader = open_at(scene, &place, i % 2 == 0, NULL);
+        size_t next = (size_t)offsets[i];
+        reader = reopen(scene, reopen(scene, reader, i % 2 == 0), false);
+        read_some(reader, SIZE_MAX, &next);
+        g_assert_cmpuint(next, ==, N_RECORDS);
+        esp_log_reader_free(reader);
+    }
+}
+
 /* A file that sorts before the place moves nothing, and is said. */
 static void test_file_before(struct scene *scene, gconstpointer names)
 {
@@ -287,6 +303,8 @@ int main(int argc, char **argv)
     } rows[] = {
         {"/place/opened again anywhere, every record comes once", plain_names, test_reopened},
         {"/place/the same where names tell offsets", own_names, test_reopened},
+        {"/place/opened at an offset, and nothing was read", plain_names, test_unread},
+        {"/place/the same where names tell offsets, and nothing was read", own_names, test_unread},
         {"/place/files that came before it move nothing", plain_names, test_file_before},
         {"/place/a file that has grown goes on", plain_names, test_grown},
         {"/place/a file that has grown goes on, whose name tells its offset", own_names,
