@@ -18,6 +18,7 @@
 #include "cmd/snapshot_print.h"
 #include "cmd/snapshot_topic.h"
 #include "core/logger.h"
+#include "snapshot/publisher.h"
 #include "snapshot/snapshot_export.h"
 
 static const int64_t first_list_us = 60 * ESP_SECOND;
@@ -26,7 +27,7 @@ struct snapshot_arguments {
     struct common_arguments common;
     const char *verb, *what; /* MODEL or MODEL@NUMBER; NULL: not given */
     const char *from, *output, *run;
-    bool json;
+    bool json, force;
 };
 
 /* All that a verb works with. */
@@ -34,26 +35,28 @@ struct work {
     const struct snapshot_arguments *arguments;
     struct config config;
     struct esp_log *log;
+    char place[PATH_MAX]; /* the topic, folder or file */
     struct esp_snapshot_source *source;
     char cache[PATH_MAX]; /* a temporary folder; "": none */
     char model[ESP_MODEL_NAME_SIZE];
     int64_t number; /* -1: the newest */
 };
 
-enum { KEY_FROM = 1000, KEY_FORMAT, KEY_RUN };
+enum { KEY_FROM = 1000, KEY_FORMAT, KEY_RUN, KEY_FORCE };
 
 static const struct argp_option snapshot_options[] = {
     {"from", KEY_FROM, "FOLDER|FILE", 0, "Snapshots in files, whatever the configuration says", 0},
     {"output", 'o', "FILE", 0, "Where fetch and export write (default: the snapshot's own name)",
      0},
     {"run", KEY_RUN, "RUN", 0, "Only of this run; its first digits will do", 0},
+    {"force", KEY_FORCE, NULL, 0, "Let retire take the newest run of a model, too", 0},
     {"format", KEY_FORMAT, "table|json", 0, "How list and show print (default: table)", 0},
     {0},
 };
 
 static error_t take_word(struct snapshot_arguments *arguments, char *text, struct argp_state *state)
 {
-    static const char *const verbs[] = {"list", "show", "fetch", "verify", "export"};
+    static const char *const verbs[] = {"list", "show", "fetch", "verify", "export", "retire"};
     if (arguments->verb != NULL && arguments->what != NULL)
         argp_error(state, "\"%s\" is one word too many", text);
     if (arguments->verb != NULL) {
@@ -66,7 +69,7 @@ static error_t take_word(struct snapshot_arguments *arguments, char *text, struc
     }
     if (arguments->verb == NULL) {
         const char *nearest = esp_nearest_word(text, verbs, sizeof verbs / sizeof verbs[0]);
-        argp_error(state, "\"%s\" is none of list, show, fetch, verify, export%s%s", text,
+        argp_error(state, "\"%s\" is none of list, show, fetch, verify, export, retire%s%s", text,
                    nearest == NULL ? "" : "; did you mean ", nearest == NULL ? "" : nearest);
     }
     return 0;
@@ -88,6 +91,9 @@ static error_t parse_snapshot(int key, char *text, struct argp_state *state)
     case KEY_RUN:
         arguments->run = text;
         return 0;
+    case KEY_FORCE:
+        arguments->force = true;
+        return 0;
     case KEY_FORMAT:
         arguments->json = strcmp(text, "json") == 0;
         if (!arguments->json && strcmp(text, "table") != 0)
@@ -97,7 +103,7 @@ static error_t parse_snapshot(int key, char *text, struct argp_state *state)
         return take_word(arguments, text, state);
     case ARGP_KEY_END:
         if (arguments->verb == NULL)
-            argp_error(state, "say what to do: list, show, fetch, verify or export");
+            argp_error(state, "say what to do: list, show, fetch, verify, export or retire");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -109,10 +115,11 @@ static const struct argp snapshot_argp = {
     .options = snapshot_options,
     .parser = parse_snapshot,
     .args_doc = "list [MODEL]\nshow [MODEL[@NUMBER]]\nfetch [MODEL[@NUMBER]]\n"
-                "verify [MODEL[@NUMBER]]\nexport [MODEL[@NUMBER]]",
+                "verify [MODEL[@NUMBER]]\nexport [MODEL[@NUMBER]]\nretire [MODEL[@NUMBER]]",
     .doc = "Lists the snapshots that are published, shows what one holds, fetches it as a file, "
-           "verifies all of its checksums, or exports it without Espalier's index for other "
-           "tools. Without a number it is the newest. Entries of the configuration are overridden "
+           "verifies all of its checksums, exports it without Espalier's index for other "
+           "tools, or retires those of runs that have ended. Without a number it is the newest. "
+           "Entries of the configuration are overridden "
            "with --option; -o names the file to write.",
     .children = snapshot_children,
 };
@@ -179,9 +186,7 @@ static enum esp_status read_list(struct work *work, struct esp_error *err)
 static enum esp_status open_work(struct work *work, struct esp_error *err)
 {
     const struct snapshot_arguments *arguments = work->arguments;
-    char place[PATH_MAX];
-    struct esp_snapshot_source_config source = {.place = arguments->from,
-                                                .report = report_log_event};
+    struct esp_snapshot_source_config source = {.place = work->place, .report = report_log_event};
     enum esp_status status = parse_what(work, err);
     if (status == ESP_OK && arguments->from != NULL && access(arguments->from, R_OK) != 0)
         status = esp_fail(err, ESP_ECONFIG, "--from %s cannot be read: %s", arguments->from,
@@ -193,10 +198,12 @@ static enum esp_status open_work(struct work *work, struct esp_error *err)
         if (status == ESP_OK && work->log != NULL)
             status = make_cache(work, err);
         if (status == ESP_OK)
-            source.place = snapshot_place(&work->config, place, sizeof place);
+            snapshot_place(&work->config, work->place, sizeof work->place);
         source.log = work->log;
         source.cache = work->log == NULL ? NULL : work->cache;
     }
+    if (arguments->from != NULL)
+        snprintf(work->place, sizeof work->place, "%s", arguments->from);
     if (status == ESP_OK)
         status = esp_snapshot_source_open(&source, &work->source, err);
     return status == ESP_OK ? read_list(work, err) : status;
@@ -428,16 +435,90 @@ static enum esp_status do_verify(struct work *work, struct esp_error *err)
     return worst;
 }
 
+/* ---- retiring -------------------------------------------------------------------------------- */
+
+static bool is_of_newest_run(const struct work *work, const struct esp_live_snapshot *live)
+{
+    const struct esp_live_snapshot *newest =
+        esp_snapshot_source_newest(work->source, live->manifest.id.model, NULL);
+    return newest != NULL && strcmp(newest->manifest.id.run, live->manifest.id.run) == 0;
+}
+
+/* The identities that are to go, to be free()d. Of a model whose run is not named: those of all
+ * runs but the newest. */
+static enum esp_status choose_retired(const struct work *work, struct esp_snapshot_id **out,
+                                      size_t *n, struct esp_error *err)
+{
+    const struct esp_live_set *live = esp_snapshot_source_live(work->source);
+    const struct snapshot_arguments *arguments = work->arguments;
+    struct esp_snapshot_id *ids = *out = calloc(live->n + 1, sizeof *ids);
+    if (ids == NULL)
+        return esp_fail(err, ESP_ENOMEM, "out of memory");
+    for (size_t i = 0; i < live->n; i++) {
+        const struct esp_live_snapshot *item = &live->items[i];
+        const struct esp_snapshot_id *id = &item->manifest.id;
+        if (!is_asked(work, item))
+            continue;
+        if (*n > 0 && arguments->run != NULL && strcmp(ids[*n - 1].run, id->run) != 0 &&
+            strcmp(ids[*n - 1].model, id->model) == 0)
+            return esp_fail(err, ESP_ECONFIG, "--run %s stands for several runs of model %s",
+                            arguments->run, id->model);
+        bool is_newest = is_of_newest_run(work, item);
+        if (is_newest && arguments->run != NULL && !arguments->force)
+            return esp_fail(err, ESP_ECONFIG,
+                            "run %s is the newest of model %s, and may still be written or used; "
+                            "--force retires it all the same",
+                            id->run, id->model);
+        if (!is_newest || arguments->run != NULL)
+            ids[(*n)++] = *id;
+    }
+    return ESP_OK;
+}
+
+static enum esp_status retire_all(const struct work *work, const struct esp_snapshot_id *ids,
+                                  size_t n, struct esp_error *err)
+{
+    const struct esp_publisher_config config = {
+        .log = work->log, .place = work->place, .keep = ESP_KEEP_AT_LEAST};
+    struct esp_publisher *publisher = NULL;
+    bool stopped = false;
+    enum esp_status status = esp_publisher_new(&config, &publisher, err);
+    for (size_t i = 0; status == ESP_OK && i < n; i++) {
+        status = esp_publisher_retire(publisher, &ids[i], &stopped, err);
+        if (status == ESP_OK)
+            printf("%s@%" PRId64 ", run %s: retired\n", ids[i].model, ids[i].number, ids[i].run);
+    }
+    esp_publisher_free(publisher);
+    return status;
+}
+
+static enum esp_status do_retire(struct work *work, struct esp_error *err)
+{
+    struct esp_snapshot_id *ids = NULL;
+    size_t n = 0;
+    if (work->model[0] == '\0' && work->arguments->run == NULL)
+        return esp_fail(err, ESP_ECONFIG,
+                        "say what to retire: --run RUN, or MODEL for all of its runs but the "
+                        "newest");
+    enum esp_status status = choose_retired(work, &ids, &n, err);
+    if (status == ESP_OK && n == 0)
+        fprintf(stderr, "espalier: there is nothing to retire of what was asked for\n");
+    if (status == ESP_OK && n > 0) {
+        esp_snapshot_source_free(work->source); /* one reader of the topic at a time */
+        work->source = NULL;
+        status = retire_all(work, ids, n, err);
+    }
+    free(ids);
+    return status;
+}
+
 int cmd_snapshot(int argc, char **argv)
 {
     static const struct {
         const char *verb;
         enum esp_status (*run)(struct work *work, struct esp_error *err);
-    } verbs[] = {{"list", do_list},
-                 {"show", do_show},
-                 {"fetch", do_fetch},
-                 {"verify", do_verify},
-                 {"export", do_export}};
+    } verbs[] = {{"list", do_list},     {"show", do_show},     {"fetch", do_fetch},
+                 {"verify", do_verify}, {"export", do_export}, {"retire", do_retire}};
     struct snapshot_arguments arguments = {0};
     argp_err_exit_status = EX_USAGE;
     if (argp_parse(&snapshot_argp, argc, argv, 0, NULL, &arguments) != 0)

@@ -170,3 +170,20 @@ enum esp_status esp_publisher_publish(struct esp_publisher *publisher,
     publisher->stats.published++;
     return retire_old(publisher, id, err);
 }
+
+enum esp_status esp_publisher_retire(struct esp_publisher *publisher,
+                                     const struct esp_snapshot_id *id, bool *stopped,
+                                     struct esp_error *err)
+{
+    *stopped = false;
+    enum esp_status status = publisher->ops->refresh(publisher, stopped, err);
+    if (status != ESP_OK || *stopped)
+        return status;
+    if (esp_live_set_find(&publisher->live, id) == NULL)
+        return esp_fail(err, ESP_EDATA,
+                        "%s: snapshot %" PRId64 " of model %s, run %s, is not there",
+                        publisher->place, id->number, id->model, id->run);
+    status = publisher->ops->retire(publisher, id, stopped, err);
+    publisher->stats.retired += status == ESP_OK && !*stopped;
+    return status;
+}

@@ -84,6 +84,16 @@ enum esp_status esp_publisher_publish(struct esp_publisher *publisher,
                                       const struct esp_publication *publication,
                                       enum esp_publish_result *out, struct esp_error *err);
 
+/*
+ * Takes a snapshot away for good: on a topic its manifest first, then its chunks.
+ *
+ * *stopped  told to stop: it may still be live, or have left chunks; call again
+ * Errors: ESP_EDATA (it is not there), ESP_EIO, ESP_EBROKER, ESP_ENOMEM.
+ */
+enum esp_status esp_publisher_retire(struct esp_publisher *publisher,
+                                     const struct esp_snapshot_id *id, bool *stopped,
+                                     struct esp_error *err);
+
 void esp_publisher_stats(const struct esp_publisher *publisher, struct esp_publisher_stats *out);
 
 /* The partition of a model's chunks. n_partitions >= 2. */

@@ -232,3 +232,49 @@ END
     [ "$status" -eq 64 ]
     mentions "cleanup.policy is delete"
 }
+
+# Two runs of main, that of other is its only one; run_b was made last.
+retires() { # PLACE [option that names it...]
+    run_b=bbbbbbbbbbbbbbbb
+    "$make" "$1" main 1 3
+    "$make" "$1" other 7 8
+    sleep_until_later
+    "$make" "$1" main 2 4 $run_b
+    shift
+    run -64 espalier snapshot retire "$@"
+    mentions "say what to retire: --run RUN, or MODEL for all of its runs but the newest"
+    run -64 espalier snapshot retire --run bbbb "$@"
+    mentions "run $run_b is the newest of model main, and may still be written or used; --force"
+    run -0 espalier snapshot retire nobody "$@"
+    mentions "there is nothing to retire of what was asked for"
+    [ "$(espalier snapshot list "$@" --format json | jq length)" -eq 8 ]
+    run -0 espalier snapshot retire main@2 "$@"
+    says "main@2, run $run_a: retired"
+    run -0 espalier snapshot retire main "$@"
+    says "main@1, run $run_a: retired" "main@3, run $run_a: retired"
+    [ "$(espalier snapshot list "$@" --format json | jq -c '[.[] | .model + .run[0:1] + (.number | tostring)]')" = \
+        '["mainb2","mainb3","mainb4","othera7","othera8"]' ]
+    run -0 espalier snapshot verify "$@"
+    run -64 espalier snapshot retire --run a other "$@"
+    run -0 espalier snapshot retire --run a other --force "$@"
+    run -0 espalier snapshot retire --run bbbbbbbbbbbbbbbb --force "$@"
+    run -0 espalier snapshot list "$@"
+    mentions "no snapshots are published there"
+}
+
+# The times of files, by which runs are told apart, must differ.
+sleep_until_later() {
+    touch before
+    until touch after && [ after -nt before ]; do :; done
+}
+
+@test "retire takes away the runs that have ended, from a folder" {
+    retires snaps --from snaps
+    [ -z "$(ls -A snaps)" ]
+}
+
+@test "retire takes away the runs that have ended, from a topic" {
+    use_kafka
+    espalier check --config kafka.ini --create-topics
+    retires "kafka:$ESPALIER_TEST_BROKER/${prefix}snapshots" --config kafka.ini
+}

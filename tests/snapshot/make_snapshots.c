@@ -1,9 +1,9 @@
 /*
  * make_snapshots.c - for tests of the command line: publishes snapshots of a small model.
  *
- *   make_snapshots PLACE MODEL FIRST LAST      PLACE: a folder, or kafka:BROKER/TOPIC
+ *   make_snapshots PLACE MODEL FIRST LAST [RUN]      PLACE: a folder, or kafka:BROKER/TOPIC
  *
- * The run is "aaaaaaaaaaaaaaaa"; three are kept. Prints nothing.
+ * The run is "aaaaaaaaaaaaaaaa" unless it is given; three are kept. Prints nothing.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -49,7 +49,7 @@ static void publish(struct esp_publisher *publisher, struct test_model *model, i
 
 int main(int argc, char **argv)
 {
-    if (argc != 5)
+    if (argc != 5 && argc != 6)
         return 64;
     struct test_reports reports;
     struct test_model model;
@@ -69,7 +69,8 @@ int main(int argc, char **argv)
         g_error("%s", err.text);
     test_model_init(&model, ESP_SETUP_IPSP);
     snprintf(model.manifest.model, sizeof model.manifest.model, "%s", argv[2]);
-    snprintf(model.manifest.run, sizeof model.manifest.run, "aaaaaaaaaaaaaaaa");
+    snprintf(model.manifest.run, sizeof model.manifest.run, "%s",
+             argc == 6 ? argv[5] : "aaaaaaaaaaaaaaaa");
     for (long number = strtol(argv[3], NULL, 10); number <= strtol(argv[4], NULL, 10); number++)
         publish(publisher, &model, number);
     test_model_release(&model);

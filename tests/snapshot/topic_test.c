@@ -137,6 +137,29 @@ static void test_retiring(struct test_scene *scene, gconstpointer unused)
         test_file_release(&files[i]);
 }
 
+/* One in the middle is taken away, with its chunks; what is not there cannot be. */
+static void test_retire_one(struct test_scene *scene, gconstpointer unused)
+{
+    (void)unused;
+    struct test_file files[3];
+    struct esp_error err = {0};
+    bool stopped = true;
+    struct esp_publisher *publisher = test_publisher(scene->log, scene->topic, 3, 1000);
+    for (int64_t k = 0; k < 3; k++) {
+        test_file_init(&files[k], scene->folder, test_run_a, "main", k, 9500, (uint64_t)k);
+        test_publish(publisher, &files[k], ESP_PUBLISHED);
+    }
+    const struct esp_snapshot_id *id = &files[1].publication.id;
+    g_assert_cmpint(esp_publisher_retire(publisher, id, &stopped, NULL), ==, ESP_OK);
+    g_assert_false(stopped);
+    check_left(scene, (struct test_file[]){files[0], files[2]}, 2, 1000);
+    g_assert_cmpint(esp_publisher_retire(publisher, id, &stopped, &err), ==, ESP_EDATA);
+    g_assert_nonnull(strstr(err.text, "snapshot 1 of model main"));
+    esp_publisher_free(publisher);
+    for (size_t k = 0; k < 3; k++)
+        test_file_release(&files[k]);
+}
+
 /* Says stop at the n-th question. */
 struct stopper {
     int n_left;
@@ -461,6 +484,7 @@ int main(int argc, char **argv)
         {"/topic/300 MB come back byte for byte", SIZE(300000000), test_round_trip},
         {"/topic/two models and two runs share a topic", NULL, test_shared},
         {"/topic/the last few are kept, what is left is what is live", NULL, test_retiring},
+        {"/topic/one in the middle is taken away", NULL, test_retire_one},
         {"/topic/stopped anywhere, nothing half is seen", NULL, test_stopped},
         {"/topic/killed midway, and published whole by the next", NULL, test_killed},
         {"/topic/two publishers interleave the same snapshot", NULL, test_interleaved},
