@@ -286,7 +286,7 @@ check "where nothing runs nothing is well" nobody_is_well_yet
 installed espalier train --config "$configuration" --follow >"$work/out" 2>"$home/log" &
 run_pid=$!
 check "a run that follows is well" health_is_told
-program_pid=$(pgrep -f "^$root/usr/local/bin/espalier train" | head -n 1)
+program_pid=$(pgrep -o -f "^$root/usr/local/bin/espalier train") # not one that it has forked
 check "and has no rights" run_is_without_rights
 check "one that hangs is not well" hang_is_told
 kill -TERM "$program_pid"
