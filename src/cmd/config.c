@@ -291,8 +291,8 @@ static enum esp_status load_steps(struct config_loader *loader, char *const *ove
 {
     struct config *config = loader->config;
     enum esp_status status = esp_ini_read(&config->ini, config->path, config_report, loader, err);
-    if (status != ESP_OK && config->ini.n_entries == 0 && loader->n_problems == 0)
-        return status;
+    if (status == ESP_ENOMEM || (status != ESP_OK && loader->n_problems == 0))
+        return status; /* part of the file was not read */
     status = apply_overrides(loader, overrides, n_overrides, err);
     if (status != ESP_OK)
         return status;

@@ -199,3 +199,13 @@ problem_of() { # SECTION LINE
     run -64 espalier check --config good.ini -o state.folder=nowhere/at/all
     mentions "[state] folder = nowhere/at/all: the folder nowhere/at/all cannot be written to"
 }
+
+@test "a file of more entries than are read is refused, not read in part" {
+    {
+        cat good.ini
+        printf '[schemas]\n'
+        for i in {1..4096}; do printf '%d = impressions:a.avsc\n' "$i"; done
+    } >bad.ini
+    run -64 espalier check --config bad.ini
+    mentions "more than 4096 keys"
+}
