@@ -294,7 +294,8 @@ void inputs_archive(struct esp_archive *archive, struct inputs *inputs)
         if (n > input->n_partitions)
             esp_archive_fail(archive, ESP_ECONFIG,
                              "topic %s has %zu partitions, and had %zu when the state was saved: "
-                             "it was made anew; give the run another [state] folder",
+                             "it was made anew; to begin anew, too, give the run another [state] "
+                             "folder and set [state] lost = restart",
                              topic_of(input), input->n_partitions, n);
         for (size_t p = 0; p < n && esp_archive_is_ok(archive); p++)
             esp_log_place_archive(archive, &input->next[p]);
@@ -378,7 +379,9 @@ enum esp_status inputs_pass_gap(struct inputs *inputs, enum esp_event_kind kind,
     if (status != ESP_OK)
         return status;
     if (wanted < 0 || wanted >= first)
-        return esp_fail(err, ESP_EDATA, "%s; give the run another [state] folder to begin anew",
+        return esp_fail(err, ESP_EDATA,
+                        "%s; to begin anew, give the run another [state] folder and set [state] "
+                        "lost = restart",
                         why->text);
     if (inputs->config->options.state_gap != GAP_CONTINUE)
         return esp_fail(err, ESP_EDATA,

@@ -66,9 +66,11 @@ static enum esp_status check_none_is_bad(const struct train *train, struct esp_e
     if (status != ESP_OK || n == 0)
         return status;
     return esp_fail(err, ESP_EDATA,
-                    "%s/" ESP_CHECKPOINT_FOLDER ": no checkpoint can be used, and %zu are set aside "
-                    "(*.bad): put one back that can be, or give this run another [state] folder to "
-                    "begin anew",
+                    "%s/" ESP_CHECKPOINT_FOLDER
+                    ": no checkpoint can be used, and %zu are set aside "
+                    "as *.bad: mend what the lines above say and take .bad off their names, or "
+                    "give this run another [state] folder, to begin with its newest snapshot or, "
+                    "with [state] lost = restart, anew",
                     esp_state_folder_root(train->folder), n);
 }
 

@@ -298,7 +298,7 @@ enum esp_status train_build(struct train *train, struct esp_error *err)
     if (train->learning.is_over)
         esp_log(ESP_INFO,
                 "this run is complete: its time was ended (input.at_end = close); to begin anew, "
-                "give it another [state] folder",
+                "give it another [state] folder and set [state] lost = restart",
                 NULL);
     return ESP_OK;
 }

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -32,11 +33,45 @@ static size_t folder_length(const char *path)
 
 /* ---- folders, names -------------------------------------------------------------------------- */
 
+/*
+ * Puts the name of a folder that was made on the disk: else a power cut could take it away with all
+ * that is in it, however durable that is. A parent that may not be read is none that can be asked.
+ * No allocation: see esp_folder_make().
+ */
+static bool sync_parent(const char *path)
+{
+    char parent[PATH_MAX] = ".";
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    while (n > 0 && path[n - 1] != '/')
+        n--;
+    if (n >= sizeof parent) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    if (n > 0) {
+        memcpy(parent, path, n);
+        parent[n] = '\0';
+    }
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == EACCES;
+    bool is_good = fsync(fd) == 0;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return is_good;
+}
+
 enum esp_status esp_folder_make(const char *path, const char *setting, struct esp_error *err)
 {
     struct stat info;
     const char *what = "the folder cannot be made";
-    if (mkdir(path, ESP_FOLDER_MODE) == 0 || errno == EEXIST) {
+    bool is_made = mkdir(path, ESP_FOLDER_MODE) == 0;
+    if (is_made && !sync_parent(path)) {
+        what = "the folder's name cannot be brought to the disk";
+    } else if (is_made || errno == EEXIST) {
         what = "cannot be written to";
         bool is_folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
         if (is_folder && access(path, W_OK | X_OK) == 0)

@@ -86,7 +86,8 @@ enum esp_status esp_file_sync(const char *path, struct esp_error *err);
 bool esp_fd_write(int fd, const void *bytes, size_t n);
 
 /*
- * Makes a folder whose parent is there; one that is there is fine, if files can be made in it.
+ * Makes a folder whose parent is there, durably; one that is there is fine, if files can be made in
+ * it. Allocates nothing and takes no lock, so that a forked child may call it.
  *
  * setting  what names it, for the message: "[state] folder"; NULL: nothing does
  * Errors: ESP_EIO (it cannot be made or written to, the line says why).

@@ -10,6 +10,7 @@ root = in
 [state]
 folder = state
 checkpoints = off
+lost = restart
 [join]
 click_window = 1d
 install_window = 1d

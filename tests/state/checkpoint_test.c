@@ -339,6 +339,12 @@ static void test_folder(void)
     g_assert_cmpint(esp_checkpoint_set_aside(folder, 9, NULL), ==, ESP_OK);
     expect_list(folder, "1234567890 10 8 7");
     g_assert_true(test_file_is_there(folder, "checkpoints/0000000009.checkpoint.bad"));
+    uint64_t *bad = NULL;
+    size_t n_bad = 0;
+    g_assert_cmpint(esp_checkpoint_list_bad(folder, &bad, &n_bad, NULL), ==, ESP_OK);
+    g_assert_cmpuint(n_bad, ==, 1);
+    g_assert_cmpuint(bad[0], ==, 9);
+    free(bad);
 
     g_assert_cmpint(esp_checkpoint_prune(folder, 3, NULL), ==, ESP_OK);
     expect_list(folder, "1234567890 10 8");
