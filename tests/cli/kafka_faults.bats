@@ -52,6 +52,8 @@ layers = 16
 head_layers = 8
 [serve]
 port = $port
+[state]
+lost = restart
 [score]
 topic = ${prefix}scores
 [output]
