@@ -138,8 +138,9 @@ enum esp_status config_state(const struct config *config, struct esp_buf *text,
     enum esp_status status = esp_buf_append(text, version, sizeof version - 1, err);
     if (status == ESP_OK)
         status = esp_buf_append(text, learning_version, sizeof learning_version - 1, err);
+    const char *log = config->options.files_root != NULL ? "\nlog = files\n" : "\nlog = kafka\n";
     if (status == ESP_OK)
-        status = esp_buf_append(text, "\n", 1, err);
+        status = esp_buf_append(text, log, strlen(log), err);
     for (size_t r = 0; status == ESP_OK && r < n_option_rows; r++) {
         const struct esp_setting *row = &option_table[r];
         if (strcmp(row->section, "model *") != 0 && is_in_state(row))

@@ -344,8 +344,11 @@ static enum esp_status open_next(struct inputs *inputs, int kind, size_t p, bool
     struct esp_error why = {0};
     enum esp_status status =
         open_reader(inputs, kind, p, &input->next[p], follow, &input->readers[p], &why);
-    if (status == ESP_OK)
+    if (status == ESP_OK) {
+        /* Also of a partition of which nothing is read for long: what is first now is awaited. */
+        esp_log_reader_place(input->readers[p], &input->next[p]);
         return ESP_OK;
+    }
     if (status != ESP_EDATA)
         return esp_fail(err, status, "%s", why.text);
     return inputs_pass_gap(inputs, (enum esp_event_kind)kind, p, follow, &why, err);

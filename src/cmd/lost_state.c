@@ -331,7 +331,7 @@ enum esp_status lost_state_resume(const struct lost_state *lost, struct train *t
     char boundary[ESP_TIME_TEXT_SIZE];
     esp_log(ESP_WARN,
             "the state folder holds no checkpoint: going on from the newest snapshot, and reading "
-            "again what the join needs",
+            "again what the join needs; with [state] lost = restart it would begin anew",
             "boundary", esp_time_format(lost->boundary_us, boundary), "restarts", restarts,
             "restarts_too", "counters and drift's history", NULL);
     return ESP_OK;

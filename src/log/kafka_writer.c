@@ -277,7 +277,7 @@ static uint64_t serve_deliveries(struct esp_kafka_writer *writer, int64_t timeou
     while (atomic_load(&writer->n_outstanding) > 0) {
         int64_t left_us = end_us - esp_log_now_us();
         int64_t most_us = hurried == NULL ? INT64_MAX : esp_log_left_us(&writer->kafka->log);
-        if (left_us > most_us) {
+        if (hurried != NULL && left_us > most_us) {
             *hurried = true;
             left_us = most_us;
         }
