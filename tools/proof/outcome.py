@@ -11,8 +11,8 @@ import subprocess
 import sample
 from sample import environment
 
-# How a run came about; everything else in the summary must be the same.
-HISTORY = re.compile(r"^checkpoints(\.|$)")
+# How a run came about, and what its process has paged out; everything else in the summary must be the same.
+HISTORY = re.compile(r"^(checkpoints|join)(\.|$)")
 
 
 def flat(value, path=""):
