@@ -23,52 +23,25 @@
  * stream does from then on fails as it would. (What the C library writes in between because a
  * buffer is full is not counted.) fread() is a read.
  */
-#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
 #include <link.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-#define EXPORT __attribute__((visibility("default")))
-#define CALLER ((uintptr_t)__builtin_return_address(0))
+#include "fault.h"
 
-#define CLASSES(X) \
-    X(ALLOC)       \
-    X(OPEN)        \
-    X(READ)        \
-    X(WRITE)       \
-    X(SYNC)        \
-    X(RENAME)      \
-    X(LINK)        \
-    X(UNLINK)      \
-    X(MKDIR)       \
-    X(TRUNCATE)    \
-    X(MAP)         \
-    X(FORK)        \
-    X(THREAD)
-#define AS_ENUM(name) name,
 #define AS_TEXT(name) #name,
-enum call_class { CLASSES(AS_ENUM) N_CLASSES, ROOM = N_CLASSES, NO_CLASS };
 static const char *const class_names[] = {CLASSES(AS_TEXT) "ROOM"};
 
 enum kind { FAIL, SHORT, KILL, TORN };
-
-/* What the call that asks is to do. */
-enum verdict { GO_ON, FAILS, HALF };
 
 /* Shared by the processes of a run, so that a forked one counts on. */
 struct counters {
@@ -91,9 +64,9 @@ static char count_path[4096], fired_path[4096];
 static char early[1 << 16];
 static _Atomic size_t n_early;
 /* volatile: the compiler believes that dlsym() calls nothing here. */
-static __thread volatile int is_looking_up __attribute__((tls_model("initial-exec")));
+__thread volatile int is_looking_up __attribute__((tls_model("initial-exec")));
 
-static void *look_up(const char *name)
+void *look_up(const char *name)
 {
     is_looking_up++;
     void *symbol = dlsym(RTLD_NEXT, name);
@@ -106,22 +79,13 @@ static void *look_up(const char *name)
     return symbol;
 }
 
-/* Declares a pointer `real` to the function that stands behind this one. */
-#define REAL(type, name, ...)                  \
-    static _Atomic(void *) symbol_;            \
-    if (atomic_load(&symbol_) == NULL)         \
-        atomic_store(&symbol_, look_up(name)); \
-    void *loaded_ = atomic_load(&symbol_);     \
-    type (*real)(__VA_ARGS__);                 \
-    memcpy(&real, &loaded_, sizeof real)
-
-static void *early_memory(size_t size)
+void *early_memory(size_t size)
 {
     size_t at = atomic_fetch_add(&n_early, (size + 31) & ~(size_t)15);
     return at + size + 16 > sizeof early ? NULL : early + ((at + 15) & ~(size_t)15);
 }
 
-static int is_early(const void *memory)
+int is_early(const void *memory)
 {
     return (const char *)memory >= early && (const char *)memory < early + sizeof early;
 }
@@ -159,8 +123,7 @@ static void die(void)
         pause();
 }
 
-/* Counts a call from `caller`; with FAILS errno is set, a call that is to die does not return. */
-static enum verdict judge(enum call_class class, uintptr_t caller)
+enum verdict judge(enum call_class class, uintptr_t caller)
 {
     if (caller < text_start || caller >= text_end)
         return GO_ON;
@@ -177,14 +140,13 @@ static enum verdict judge(enum call_class class, uintptr_t caller)
     return FAILS;
 }
 
-static int is_regular(int fd)
+int is_regular(int fd)
 {
     struct stat stat;
     return fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode);
 }
 
-/* How many of n bytes there is room for. */
-static size_t room_for(int fd, size_t n, uintptr_t caller)
+size_t room_for(int fd, size_t n, uintptr_t caller)
 {
     if (fault_class != ROOM || caller < text_start || caller >= text_end || !is_regular(fd))
         return n;
@@ -195,6 +157,12 @@ static size_t room_for(int fd, size_t n, uintptr_t caller)
         tell_fired(ROOM, fault_n, caller);
     errno = fault_errno;
     return before > 0 ? (size_t)before : 0;
+}
+
+void tear(int is_half)
+{
+    if (is_half && fault_kind == TORN)
+        die();
 }
 
 /* ------------------------------------------------------------------ start and end ---- */
@@ -284,340 +252,4 @@ const char *__lsan_default_suppressions(void);
 EXPORT const char *__lsan_default_suppressions(void)
 {
     return "leak:_dl_map_object_deps\nleak:dl_open_worker_begin\n";
-}
-
-/* ------------------------------------------------------------------ memory ---- */
-
-EXPORT void *malloc(size_t size)
-{
-    if (is_looking_up)
-        return early_memory(size);
-    REAL(void *, "malloc", size_t);
-    return judge(ALLOC, CALLER) == GO_ON ? real(size) : NULL;
-}
-
-EXPORT void *calloc(size_t n, size_t size)
-{
-    if (is_looking_up)
-        return early_memory(n * size);
-    REAL(void *, "calloc", size_t, size_t);
-    return judge(ALLOC, CALLER) == GO_ON ? real(n, size) : NULL;
-}
-
-EXPORT void *realloc(void *memory, size_t size)
-{
-    REAL(void *, "realloc", void *, size_t);
-    return judge(ALLOC, CALLER) == GO_ON ? real(memory, size) : NULL;
-}
-
-EXPORT void *reallocarray(void *memory, size_t n, size_t size)
-{
-    REAL(void *, "reallocarray", void *, size_t, size_t);
-    return judge(ALLOC, CALLER) == GO_ON ? real(memory, n, size) : NULL;
-}
-
-EXPORT void *aligned_alloc(size_t alignment, size_t size)
-{
-    REAL(void *, "aligned_alloc", size_t, size_t);
-    return judge(ALLOC, CALLER) == GO_ON ? real(alignment, size) : NULL;
-}
-
-EXPORT int posix_memalign(void **out, size_t alignment, size_t size)
-{
-    REAL(int, "posix_memalign", void **, size_t, size_t);
-    return judge(ALLOC, CALLER) == GO_ON ? real(out, alignment, size) : ENOMEM;
-}
-
-EXPORT void free(void *memory)
-{
-    if (is_early(memory) || is_looking_up) /* looking up frees, too: that little stays */
-        return;
-    REAL(void, "free", void *);
-    real(memory);
-}
-
-EXPORT char *strdup(const char *text)
-{
-    REAL(char *, "strdup", const char *);
-    return judge(ALLOC, CALLER) == GO_ON ? real(text) : NULL;
-}
-
-EXPORT char *strndup(const char *text, size_t size)
-{
-    REAL(char *, "strndup", const char *, size_t);
-    return judge(ALLOC, CALLER) == GO_ON ? real(text, size) : NULL;
-}
-
-EXPORT int vasprintf(char **out, const char *format, va_list arguments)
-{
-    REAL(int, "vasprintf", char **, const char *, va_list);
-    if (judge(ALLOC, CALLER) == GO_ON)
-        return real(out, format, arguments);
-    *out = NULL;
-    return -1;
-}
-
-EXPORT int asprintf(char **out, const char *format, ...)
-{
-    REAL(int, "vasprintf", char **, const char *, va_list);
-    if (judge(ALLOC, CALLER) != GO_ON) {
-        *out = NULL;
-        return -1;
-    }
-    va_list arguments;
-    va_start(arguments, format);
-    int n = real(out, format, arguments);
-    va_end(arguments);
-    return n;
-}
-
-int __asprintf_chk(char **out, int flag, const char *format, ...);
-EXPORT int __asprintf_chk(char **out, int flag, const char *format, ...)
-{
-    REAL(int, "__vasprintf_chk", char **, int, const char *, va_list);
-    if (judge(ALLOC, CALLER) != GO_ON) {
-        *out = NULL;
-        return -1;
-    }
-    va_list arguments;
-    va_start(arguments, format);
-    int n = real(out, flag, format, arguments);
-    va_end(arguments);
-    return n;
-}
-
-EXPORT FILE *open_memstream(char **out, size_t *size)
-{
-    REAL(FILE *, "open_memstream", char **, size_t *);
-    return judge(ALLOC, CALLER) == GO_ON ? real(out, size) : NULL;
-}
-
-/* ------------------------------------------------------------------ files ---- */
-
-EXPORT int open(const char *path, int flags, ...)
-{
-    REAL(int, "open", const char *, int, ...);
-    va_list arguments;
-    va_start(arguments, flags);
-    int mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(arguments, int) : 0;
-    va_end(arguments);
-    return judge(OPEN, CALLER) == GO_ON ? real(path, flags, mode) : -1;
-}
-
-EXPORT int openat(int folder, const char *path, int flags, ...)
-{
-    REAL(int, "openat", int, const char *, int, ...);
-    va_list arguments;
-    va_start(arguments, flags);
-    int mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(arguments, int) : 0;
-    va_end(arguments);
-    return judge(OPEN, CALLER) == GO_ON ? real(folder, path, flags, mode) : -1;
-}
-
-EXPORT int mkostemp(char *template, int flags)
-{
-    REAL(int, "mkostemp", char *, int);
-    return judge(OPEN, CALLER) == GO_ON ? real(template, flags) : -1;
-}
-
-EXPORT FILE *fopen(const char *path, const char *mode)
-{
-    REAL(FILE *, "fopen", const char *, const char *);
-    return judge(OPEN, CALLER) == GO_ON ? real(path, mode) : NULL;
-}
-
-EXPORT DIR *opendir(const char *path)
-{
-    REAL(DIR *, "opendir", const char *);
-    return judge(OPEN, CALLER) == GO_ON ? real(path) : NULL;
-}
-
-EXPORT int scandir(const char *path, struct dirent ***out, int (*filter)(const struct dirent *),
-                   int (*compare)(const struct dirent **, const struct dirent **))
-{
-    REAL(int, "scandir", const char *, struct dirent ***, int (*)(const struct dirent *),
-         int (*)(const struct dirent **, const struct dirent **));
-    return judge(OPEN, CALLER) == GO_ON ? real(path, out, filter, compare) : -1;
-}
-
-EXPORT ssize_t read(int fd, void *bytes, size_t n)
-{
-    REAL(ssize_t, "read", int, void *, size_t);
-    enum verdict verdict = judge(READ, CALLER);
-    return verdict == FAILS ? -1 : real(fd, bytes, verdict == HALF ? (n + 1) / 2 : n);
-}
-
-EXPORT ssize_t pread(int fd, void *bytes, size_t n, off_t offset)
-{
-    REAL(ssize_t, "pread", int, void *, size_t, off_t);
-    enum verdict verdict = judge(READ, CALLER);
-    return verdict == FAILS ? -1 : real(fd, bytes, verdict == HALF ? (n + 1) / 2 : n, offset);
-}
-
-/* A stream's descriptor becomes one that fails whatever is tried. */
-static void spoil(FILE *stream, const char *with, int flags)
-{
-    long fd = syscall(SYS_openat, AT_FDCWD, with, flags | O_CLOEXEC);
-    if (fd >= 0) {
-        syscall(SYS_dup3, fd, fileno(stream), O_CLOEXEC);
-        syscall(SYS_close, fd);
-    }
-}
-
-static int is_on_disk(FILE *stream)
-{
-    int fd = fileno(stream);
-    return fd >= 0 && is_regular(fd);
-}
-
-EXPORT size_t fread(void *items, size_t size, size_t n, FILE *stream)
-{
-    REAL(size_t, "fread", void *, size_t, size_t, FILE *);
-    if (is_on_disk(stream) && judge(READ, CALLER) != GO_ON)
-        spoil(stream, "/", O_RDONLY | O_DIRECTORY);
-    return real(items, size, n, stream);
-}
-
-size_t __fread_chk(void *items, size_t room, size_t size, size_t n, FILE *stream);
-EXPORT size_t __fread_chk(void *items, size_t room, size_t size, size_t n, FILE *stream)
-{
-    REAL(size_t, "__fread_chk", void *, size_t, size_t, size_t, FILE *);
-    if (is_on_disk(stream) && judge(READ, CALLER) != GO_ON)
-        spoil(stream, "/", O_RDONLY | O_DIRECTORY);
-    return real(items, room, size, n, stream);
-}
-
-/* The dying half of a torn write. */
-static void tear(int is_half)
-{
-    if (is_half && fault_kind == TORN)
-        die();
-}
-
-EXPORT ssize_t write(int fd, const void *bytes, size_t n)
-{
-    REAL(ssize_t, "write", int, const void *, size_t);
-    if (fd == STDERR_FILENO)
-        return real(fd, bytes, n);
-    enum verdict verdict = judge(WRITE, CALLER);
-    size_t room = room_for(fd, n, CALLER);
-    if (verdict == FAILS || (room == 0 && n > 0))
-        return -1;
-    ssize_t written = real(fd, bytes, verdict == HALF ? (n + 1) / 2 : room);
-    tear(verdict == HALF);
-    return written;
-}
-
-EXPORT ssize_t pwrite(int fd, const void *bytes, size_t n, off_t offset)
-{
-    REAL(ssize_t, "pwrite", int, const void *, size_t, off_t);
-    enum verdict verdict = judge(WRITE, CALLER);
-    size_t room = room_for(fd, n, CALLER);
-    if (verdict == FAILS || (room == 0 && n > 0))
-        return -1;
-    ssize_t written = real(fd, bytes, verdict == HALF ? (n + 1) / 2 : room, offset);
-    tear(verdict == HALF);
-    return written;
-}
-
-EXPORT ssize_t writev(int fd, const struct iovec *parts, int n_parts)
-{
-    REAL(ssize_t, "writev", int, const struct iovec *, int);
-    if (fd == STDERR_FILENO)
-        return real(fd, parts, n_parts);
-    enum verdict verdict = judge(WRITE, CALLER);
-    size_t n = 0;
-    for (int i = 0; i < n_parts; i++)
-        n += parts[i].iov_len;
-    size_t room = room_for(fd, n, CALLER);
-    if (verdict == FAILS || (room == 0 && n > 0))
-        return -1;
-    if (verdict == GO_ON && room == n)
-        return real(fd, parts, n_parts);
-    size_t most = verdict == HALF ? (n + 1) / 2 : room, done = 0;
-    for (int i = 0; i < n_parts && done < most; i++) { /* as far as a short write comes */
-        size_t left = most - done;
-        long put = syscall(SYS_write, fd, parts[i].iov_base,
-                           parts[i].iov_len < left ? parts[i].iov_len : left);
-        if (put < 0)
-            break;
-        done += (size_t)put;
-    }
-    tear(verdict == HALF);
-    return (ssize_t)done;
-}
-
-/* Whether a stream's own buffer has no room on the disk is decided when it is flushed. */
-static void stream_writes(FILE *stream, size_t n, uintptr_t caller)
-{
-    if (stream == NULL || !is_on_disk(stream))
-        return;
-    enum verdict verdict = judge(WRITE, caller);
-    if (verdict != GO_ON || room_for(fileno(stream), n, caller) < n)
-        spoil(stream, "/dev/full", O_WRONLY);
-    if (verdict == HALF && fault_kind == TORN)
-        die(); /* with its buffer unwritten */
-}
-
-EXPORT size_t fwrite(const void *items, size_t size, size_t n, FILE *stream)
-{
-    REAL(size_t, "fwrite", const void *, size_t, size_t, FILE *);
-    stream_writes(stream, size * n, CALLER);
-    return real(items, size, n, stream);
-}
-
-EXPORT int fflush(FILE *stream)
-{
-    REAL(int, "fflush", FILE *);
-    stream_writes(stream, 1, CALLER);
-    return real(stream);
-}
-
-EXPORT int fclose(FILE *stream)
-{
-    REAL(int, "fclose", FILE *);
-    int fd = fileno(stream);
-    if (fd >= 0 && (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY)
-        stream_writes(stream, 1, CALLER);
-    return real(stream);
-}
-
-#define SIMPLE(type, class, failed, name, parameters, ...)                   \
-    EXPORT type name parameters                                              \
-    {                                                                        \
-        REAL(type, #name, PARAMETERS_##name);                                \
-        return judge(class, CALLER) == GO_ON ? real(__VA_ARGS__) : (failed); \
-    }
-#define PARAMETERS_fsync     int
-#define PARAMETERS_fdatasync int
-#define PARAMETERS_rename    const char *, const char *
-#define PARAMETERS_renameat  int, const char *, int, const char *
-#define PARAMETERS_link      const char *, const char *
-#define PARAMETERS_unlink    const char *
-#define PARAMETERS_remove    const char *
-#define PARAMETERS_unlinkat  int, const char *, int
-#define PARAMETERS_mkdir     const char *, mode_t
-#define PARAMETERS_ftruncate int, off_t
-#define PARAMETERS_mmap      void *, size_t, int, int, int, off_t
-#define PARAMETERS_fork      void
-SIMPLE(int, SYNC, -1, fsync, (int fd), fd)
-SIMPLE(int, SYNC, -1, fdatasync, (int fd), fd)
-SIMPLE(int, RENAME, -1, rename, (const char *from, const char *to), from, to)
-SIMPLE(int, RENAME, -1, renameat, (int a, const char *from, int b, const char *to), a, from, b, to)
-SIMPLE(int, LINK, -1, link, (const char *from, const char *to), from, to)
-SIMPLE(int, UNLINK, -1, unlink, (const char *path), path)
-SIMPLE(int, UNLINK, -1, remove, (const char *path), path)
-SIMPLE(int, UNLINK, -1, unlinkat, (int folder, const char *path, int flags), folder, path, flags)
-SIMPLE(int, MKDIR, -1, mkdir, (const char *path, mode_t mode), path, mode)
-SIMPLE(int, TRUNCATE, -1, ftruncate, (int fd, off_t size), fd, size)
-SIMPLE(void *, MAP, MAP_FAILED, mmap,
-       (void *at, size_t size, int protection, int flags, int fd, off_t offset), at, size,
-       protection, flags, fd, offset)
-SIMPLE(pid_t, FORK, -1, fork, (void))
-
-EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
-                          void *(*main)(void *), void *context)
-{
-    REAL(int, "pthread_create", pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
-    return judge(THREAD, CALLER) == GO_ON ? real(thread, attributes, main, context) : EAGAIN;
 }
