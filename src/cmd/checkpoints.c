@@ -111,6 +111,8 @@ static void committed(struct checkpoints *checkpoints)
     status->written_us = run_wall_us();
     status->watermark_us = checkpoints->begun_watermark_us;
     status->write_us = run_clock_us() - checkpoints->begun_us;
+    if (status->write_us > status->most_write_us)
+        status->most_write_us = status->write_us;
     prune(checkpoints);
     snapshots_saved(&checkpoints->train->learning.snapshots, checkpoints->first_window);
     join_store_saved(&checkpoints->train->store, checkpoints->train->folder, status->number,
@@ -136,6 +138,14 @@ static enum esp_status start(struct checkpoints *checkpoints, int64_t watermark_
     return esp_checkpoint_fork_start(checkpoints->fork, &head, train_state_write, train, err);
 }
 
+static void note_pause(struct checkpoint_status *status, int64_t pause_us)
+{
+    status->pause_us = pause_us;
+    status->pause_us_sum += pause_us;
+    if (pause_us > status->most_pause_us)
+        status->most_pause_us = pause_us;
+}
+
 void checkpoints_begin(struct checkpoints *checkpoints, int64_t now_us, int64_t watermark_us,
                        uint64_t n_read)
 {
@@ -143,7 +153,7 @@ void checkpoints_begin(struct checkpoints *checkpoints, int64_t now_us, int64_t 
     checkpoints->begun_us = now_us;
     checkpoints->boundary = boundary_of(checkpoints, watermark_us);
     enum esp_status status = start(checkpoints, watermark_us, &why);
-    checkpoints->status.pause_us = run_clock_us() - now_us;
+    note_pause(&checkpoints->status, run_clock_us() - now_us);
     if (status != ESP_OK) {
         failed(checkpoints, &why);
         return;
