@@ -10,9 +10,12 @@
 #include "cmd/train_state.h"
 #include "core/logger.h"
 
+enum { LOOK_EVERY_MS = 1000 }; /* at one that is waited for */
 static const int64_t say_every_us = ESP_MINUTE;
 /* Of the time that training stands still for checkpoints: at most so much. */
 static const int64_t most_pause_share = 20;
+/* A child whose file does not grow for so long hangs. */
+static const int64_t patience_us = 5 * ESP_MINUTE;
 
 /* ---- set-up ---------------------------------------------------------------------------------- */
 
@@ -185,6 +188,7 @@ void checkpoints_tick(struct checkpoints *checkpoints, int64_t now_us)
         return;
     struct esp_error why = {0};
     checkpoints->looked_us = now_us;
+    esp_checkpoint_fork_watch(checkpoints->fork, now_us, patience_us);
     enum esp_checkpoint_progress progress = esp_checkpoint_fork_poll(checkpoints->fork, &why);
     if (progress == ESP_CHECKPOINT_WRITTEN)
         commit_if_settled(checkpoints, &why);
@@ -204,8 +208,10 @@ void checkpoints_leave(struct checkpoints *checkpoints)
 static enum esp_status wait_and_commit(struct checkpoints *checkpoints, struct esp_error *err)
 {
     enum esp_checkpoint_progress progress = ESP_CHECKPOINT_RUNNING;
-    while (progress == ESP_CHECKPOINT_RUNNING)
-        progress = esp_checkpoint_fork_wait(checkpoints->fork, -1, err);
+    while (progress == ESP_CHECKPOINT_RUNNING) {
+        esp_checkpoint_fork_watch(checkpoints->fork, run_clock_us(), patience_us);
+        progress = esp_checkpoint_fork_wait(checkpoints->fork, LOOK_EVERY_MS, err);
+    }
     if (progress != ESP_CHECKPOINT_WRITTEN)
         return err->status;
     enum esp_status status = commit_if_settled(checkpoints, err);
