@@ -10,9 +10,12 @@
 #include "cmd/train_state.h"
 #include "core/logger.h"
 
+enum { LOOK_EVERY_MS = 1000 }; /* at one that is waited for */
 static const int64_t say_every_us = ESP_MINUTE;
 /* Of the time that training stands still for checkpoints: at most so much. */
 static const int64_t most_pause_share = 20;
+/* A child whose file does not grow for so long hangs. */
+static const int64_t patience_us = 5 * ESP_MINUTE;
 
 /* ---- set-up ---------------------------------------------------------------------------------- */
 
@@ -111,6 +114,8 @@ static void committed(struct checkpoints *checkpoints)
     status->written_us = run_wall_us();
     status->watermark_us = checkpoints->begun_watermark_us;
     status->write_us = run_clock_us() - checkpoints->begun_us;
+    if (status->write_us > status->most_write_us)
+        status->most_write_us = status->write_us;
     prune(checkpoints);
     snapshots_saved(&checkpoints->train->learning.snapshots, checkpoints->first_window);
     join_store_saved(&checkpoints->train->store, checkpoints->train->folder, status->number,
@@ -136,6 +141,14 @@ static enum esp_status start(struct checkpoints *checkpoints, int64_t watermark_
     return esp_checkpoint_fork_start(checkpoints->fork, &head, train_state_write, train, err);
 }
 
+static void note_pause(struct checkpoint_status *status, int64_t pause_us)
+{
+    status->pause_us = pause_us;
+    status->pause_us_sum += pause_us;
+    if (pause_us > status->most_pause_us)
+        status->most_pause_us = pause_us;
+}
+
 void checkpoints_begin(struct checkpoints *checkpoints, int64_t now_us, int64_t watermark_us,
                        uint64_t n_read)
 {
@@ -143,7 +156,7 @@ void checkpoints_begin(struct checkpoints *checkpoints, int64_t now_us, int64_t 
     checkpoints->begun_us = now_us;
     checkpoints->boundary = boundary_of(checkpoints, watermark_us);
     enum esp_status status = start(checkpoints, watermark_us, &why);
-    checkpoints->status.pause_us = run_clock_us() - now_us;
+    note_pause(&checkpoints->status, run_clock_us() - now_us);
     if (status != ESP_OK) {
         failed(checkpoints, &why);
         return;
@@ -175,6 +188,7 @@ void checkpoints_tick(struct checkpoints *checkpoints, int64_t now_us)
         return;
     struct esp_error why = {0};
     checkpoints->looked_us = now_us;
+    esp_checkpoint_fork_watch(checkpoints->fork, now_us, patience_us);
     enum esp_checkpoint_progress progress = esp_checkpoint_fork_poll(checkpoints->fork, &why);
     if (progress == ESP_CHECKPOINT_WRITTEN)
         commit_if_settled(checkpoints, &why);
@@ -194,8 +208,10 @@ void checkpoints_leave(struct checkpoints *checkpoints)
 static enum esp_status wait_and_commit(struct checkpoints *checkpoints, struct esp_error *err)
 {
     enum esp_checkpoint_progress progress = ESP_CHECKPOINT_RUNNING;
-    while (progress == ESP_CHECKPOINT_RUNNING)
-        progress = esp_checkpoint_fork_wait(checkpoints->fork, -1, err);
+    while (progress == ESP_CHECKPOINT_RUNNING) {
+        esp_checkpoint_fork_watch(checkpoints->fork, run_clock_us(), patience_us);
+        progress = esp_checkpoint_fork_wait(checkpoints->fork, LOOK_EVERY_MS, err);
+    }
     if (progress != ESP_CHECKPOINT_WRITTEN)
         return err->status;
     enum esp_status status = commit_if_settled(checkpoints, err);

@@ -471,7 +471,8 @@ static void checkpoint_now_and_then(struct ingest *ingest, int64_t now_us)
         !stand_still(ingest))
         return;
     publish(ingest);
-    checkpoints_begin(ingest->checkpoints, now_us, watermark_us, n_read(ingest));
+    /* From here on both threads stand: until now the other one has worked on its queue. */
+    checkpoints_begin(ingest->checkpoints, run_clock_us(), watermark_us, n_read(ingest));
     barrier_open(&ingest->run->barrier);
 }
 

@@ -67,6 +67,7 @@ struct checkpoint_status {
     int64_t written_us;           /* wall clock; 0: none yet */
     int64_t watermark_us;         /* W of the newest */
     int64_t write_us, pause_us;   /* how long it took, how long training stood still for it */
+    int64_t pause_us_sum, most_pause_us, most_write_us; /* of all of this process */
 };
 
 /* What the learning thread, and for publishing its own, last said of itself. */

@@ -209,6 +209,10 @@ static json_t *checkpoints_json(const struct checkpoint_status *checkpoints, boo
     put_count(all, "written", checkpoints->n_written, ok);
     put_count(all, "failed", checkpoints->n_failed, ok);
     put_count(all, "number", checkpoints->number, ok);
+    put_count(all, "bytes", checkpoints->bytes, ok);
+    put_count(all, "pause_us", (uint64_t)checkpoints->pause_us_sum, ok);
+    put_count(all, "longest_pause_us", (uint64_t)checkpoints->most_pause_us, ok);
+    put_count(all, "longest_write_us", (uint64_t)checkpoints->most_write_us, ok);
     return all;
 }
 

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,6 +42,11 @@ struct esp_checkpoint_fork {
     char *part; /* the path of the child's file; NULL: there is none */
     pid_t child;
     int report; /* the end of the pipe that is read; -1: none */
+    struct {
+        int64_t bytes; /* of the child's file, when it was last seen to have grown; -1: not yet */
+        int64_t at_us; /* monotonic */
+        bool is_ended; /* it hung, and was killed */
+    } watch;
 };
 
 enum esp_status esp_checkpoint_fork_new(const struct esp_state_folder *folder,
@@ -180,6 +186,8 @@ enum esp_status esp_checkpoint_fork_start(struct esp_checkpoint_fork *fork,
     fork->progress = ESP_CHECKPOINT_FAILED;
     fork->number = head->number;
     fork->bytes = 0;
+    fork->watch.bytes = -1;
+    fork->watch.is_ended = false;
     fork->part = esp_checkpoint_path(fork->folder, head->number, ".part");
     if (fork->part == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for a path");
@@ -227,7 +235,10 @@ static int reap(struct esp_checkpoint_fork *fork)
 
 static void note_death(const struct esp_checkpoint_fork *fork, int how, struct esp_error *err)
 {
-    if (how != -1 && WIFSIGNALED(how))
+    if (fork->watch.is_ended)
+        esp_fail(err, ESP_EIO, "%s: the process that wrote it did nothing any more, and was ended",
+                 fork->part);
+    else if (how != -1 && WIFSIGNALED(how))
         esp_fail(err, ESP_EIO, "%s: the process that wrote it was killed by signal %d%s",
                  fork->part, WTERMSIG(how),
                  WTERMSIG(how) == SIGKILL ? " (perhaps for want of memory)" : "");
@@ -272,6 +283,21 @@ enum esp_checkpoint_progress esp_checkpoint_fork_poll(struct esp_checkpoint_fork
                                                       struct esp_error *err)
 {
     return esp_checkpoint_fork_wait(fork, 0, err);
+}
+
+void esp_checkpoint_fork_watch(struct esp_checkpoint_fork *fork, int64_t now_us,
+                               int64_t patience_us)
+{
+    struct stat file;
+    if (fork->progress != ESP_CHECKPOINT_RUNNING || stat(fork->part, &file) != 0)
+        return;
+    if (file.st_size != fork->watch.bytes) {
+        fork->watch.bytes = file.st_size;
+        fork->watch.at_us = now_us;
+    } else if (now_us - fork->watch.at_us >= patience_us && !fork->watch.is_ended) {
+        kill(fork->child, SIGKILL); /* it is not waited for here: its disk may hang */
+        fork->watch.is_ended = true;
+    }
 }
 
 enum esp_status esp_checkpoint_fork_commit(struct esp_checkpoint_fork *fork, struct esp_error *err)

@@ -74,6 +74,14 @@ enum esp_checkpoint_progress esp_checkpoint_fork_poll(struct esp_checkpoint_fork
 enum esp_checkpoint_progress esp_checkpoint_fork_wait(struct esp_checkpoint_fork *fork,
                                                       int timeout_ms, struct esp_error *err);
 
+/*
+ * Ends a child that hangs: whose file has not grown for patience_us, going by when this was called.
+ * poll() and wait() say FAILED once it is dead, and why. For without it there would never be
+ * another checkpoint. now_us is of a monotonic clock.
+ */
+void esp_checkpoint_fork_watch(struct esp_checkpoint_fork *fork, int64_t now_us,
+                               int64_t patience_us);
+
 /* WRITTEN before: gives the file its name (esp_checkpoint_commit()); IDLE after, or FAILED.
  * Errors: ESP_EIO, ESP_ENOMEM. */
 enum esp_status esp_checkpoint_fork_commit(struct esp_checkpoint_fork *fork, struct esp_error *err);

@@ -124,6 +124,59 @@ has_snapshot() { # NUMBER
     diff <(essence plain) <(essence killed)
 }
 
+# Events that no partition sees too late, in so many of them: first/ has the first half of each
+# file's blocks, the rest is in second/, in files that come behind.
+simulate_halves() { # PARTITIONS
+    simulate --impressions 24000 --late 0 --partitions "$1"
+    python3 - <<'END'
+import glob, os
+for path in glob.glob("in/*s/partition=*/*.avro"):
+    with open(path, "rb") as file:
+        data = file.read()
+    sync = data[-16:]
+    head, *blocks = data.split(sync)[:-1]
+    n_first = (len(blocks) + 1) // 2
+    for half, name, some in (("first", path, blocks[:n_first]),
+                             ("second", path.replace("+00000", "+00001"), blocks[n_first:])):
+        name = half + name[2:]
+        os.makedirs(os.path.dirname(name), exist_ok=True)
+        if some:
+            with open(name, "wb") as file:
+                file.write(sync.join([head, *some, b""]))
+END
+}
+
+# Whether there is a checkpoint of six in the morning or later; its head has the watermark.
+has_checkpoint_of_day() {
+    local newest
+    newest=$(find state/checkpoints -name '*.checkpoint' 2>/dev/null | sort | tail -n 1)
+    [ -n "$newest" ] && [ "$(od -An -td8 -j24 -N8 "$newest")" -ge 1714543200000000 ]
+}
+
+# The run that is killed follows the first half, so that it is not over before.
+@test "in however many partitions, read in whatever chunks, killed once, all end alike" {
+    simulate_halves 1
+    undisturbed plain
+    for partitions in 1 3 8; do
+        rm -r in first second
+        simulate_halves $partitions
+        for chunk in 1 7 512; do
+            name=killed-$partitions-$chunk
+            rm -rf in state
+            cp -r first in
+            start $name --read-batch $chunk --follow
+            wait_until has_checkpoint_of_day
+            kill -KILL "$pid"
+            wait "$pid" || true
+            cp -r second/. in
+            learn $name --read-batch $chunk
+            grep -qE 'going on from a checkpoint.*watermark="?2024-05-01T[01]' $name.log
+            echo $name
+            diff <(essence plain) <(essence $name)
+        done
+    done
+}
+
 # Starts, and stops in order once a snapshot is there.
 stop_at() { # NAME SNAPSHOT [option...]
     start "$1" --read-batch 1 "${@:3}"

@@ -344,6 +344,38 @@ static void on_signal(int number)
 }
 
 /* What ends the parent's work in an orderly way does not touch the child. */
+/* The clock is the test's own. */
+static void test_hangs(void)
+{
+    struct fixture fixture;
+    fixture_init(&fixture, PLAN_WAIT);
+    struct esp_error err = {0};
+    start(&fixture, 5);
+    wait_for_child(&fixture);
+    char *part = esp_checkpoint_path(fixture.folder, 5, ".part");
+    esp_checkpoint_fork_watch(fixture.fork, 100, 10);
+    esp_checkpoint_fork_watch(fixture.fork, 109, 10);
+    g_assert_cmpint(truncate(part, 7), ==, 0); /* as if it had written */
+    esp_checkpoint_fork_watch(fixture.fork, 110, 10);
+    esp_checkpoint_fork_watch(fixture.fork, 119, 10);
+    let_go(&fixture);
+    g_assert_cmpint(wait_for(&fixture, &err), ==, ESP_CHECKPOINT_WRITTEN); /* none of it was late */
+    esp_checkpoint_fork_cancel(fixture.fork);
+    start(&fixture, 5);
+    wait_for_child(&fixture);
+    esp_checkpoint_fork_watch(fixture.fork, 200, 10);
+    esp_checkpoint_fork_watch(fixture.fork, 210, 10);
+    g_assert_cmpint(wait_for(&fixture, &err), ==, ESP_CHECKPOINT_FAILED);
+    char *why =
+        g_strdup_printf("%s: the process that wrote it did nothing any more, and was ended", part);
+    g_assert_cmpstr(err.text, ==, why);
+    expect_no_part(&fixture, 5);
+    expect_good(&fixture, 6);
+    g_free(why);
+    free(part);
+    fixture_release(&fixture);
+}
+
 static void test_signals(void)
 {
     struct fixture fixture;
@@ -601,6 +633,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/content that fails without a word has failed",
                          GSIZE_TO_POINTER(PLAN_FAIL_SILENTLY), test_content_fails);
     g_test_add_func("/a child that is killed is a failure that is told", test_killed);
+    g_test_add_func("/a child that hangs is ended, told, and the next one is good", test_hangs);
     g_test_add_func("/SIGTERM, SIGINT and SIGHUP do not end the child", test_signals);
     g_test_add_func("/no room for the file is told and the next one is good", test_no_room);
     g_test_add_func("/a fork that fails costs one checkpoint", test_fork_fails);
