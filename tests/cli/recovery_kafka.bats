@@ -15,6 +15,7 @@ bootstrap.servers = $ESPALIER_TEST_BROKER
 [join]
 click_window = 30m
 install_window = 2h
+skew = 30d
 [sample]
 negatives = 0.5
 holdout = 0.1
@@ -23,8 +24,10 @@ categorical = user_id, advertiser_id, app.bundle, geo.country, segments
 numeric_log = bid_floor
 buckets = hour
 [snapshot]
+every = 3h
 keep = 1000
 [drift]
+window = 3h
 ages = 0, 1, 2
 [output]
 examples = on
@@ -117,7 +120,7 @@ has_snapshot() { # NAME HOUR
     local file n
     for file in "$1-state"/snapshots/a-*.safetensors; do
         n=${file##*-} && n=${n%.safetensors}
-        if [ "$n" != "*" ] && [ $((10#$n)) -ge $((476256 + $2)) ]; then return 0; fi
+        if [ "$n" != "*" ] && [ $((3 * 10#$n)) -ge $((476256 + $2)) ]; then return 0; fi
     done
     return 1
 }
@@ -125,7 +128,7 @@ has_snapshot() { # NAME HOUR
 # Both models' of this hour or later.
 is_published() { # HOUR
     espalier snapshot list "${options[@]/#-o/--option}" --format json 2>/dev/null >listed &&
-        jq -e "[.[] | select(.number >= 476256 + $1)] | length >= 2" listed >/dev/null
+        jq -e "[.[] | select(3 * .number >= 476256 + $1)] | length >= 2" listed >/dev/null
 }
 
 essence() { # NAME
@@ -179,7 +182,7 @@ n_records() {
         diff plain.words <(last_words killed "$output")
     done
     snapshots plain "model, run, number, size, checksum" >plain.snapshots
-    [ "$(jq length plain.snapshots)" -ge 160 ]
+    [ "$(jq length plain.snapshots)" -ge 60 ]
     diff plain.snapshots <(snapshots killed "model, run, number, size, checksum")
 }
 
@@ -207,9 +210,12 @@ n_records() {
     [ "$(jq '[.counters[].late] | add' lost.json)" -gt 10 ]
     [ "$(jq '[.counters[].dead] | add' lost.json)" -gt 10 ]
     diff <(jq '[.models[].weights_hash]' plain.json) <(jq '[.models[].weights_hash]' lost.json)
-    # Late events and dead letters are those of before, by their keys, however often they are told.
+    # What is told of late events, dead letters and drift is what was told of them before. (What comes
+    # before the part that is read again, and was not delivered yet when the run died, is lost.)
     for output in output.late_topic output.dead_letter_topic drift.topic; do
-        diff <(last_words plain "$output") <(last_words lost "$output")
+        last_words lost "$output" >lost.words
+        [ "$(wc -l <lost.words)" -ge 10 ]
+        diff /dev/null <(comm -13 <(last_words plain "$output") lost.words)
     done
     # The counters in them began anew.
     snapshots plain "model, run, number" >plain.snapshots
