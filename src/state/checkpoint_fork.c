@@ -131,7 +131,7 @@ run_child(const struct esp_checkpoint_fork *fork, const struct work *work)
         status = work->content(work->context, fork->writer, &report.error);
     if (status == ESP_OK)
         status = esp_checkpoint_writer_finish(fork->writer, &report.error);
-    else /* a callback that set no text must not look like a success */
+    if (status != ESP_OK) /* a callback that set no text must not look like a success */
         esp_fail(&report.error, status, "%s: cannot be written", fork->part);
     report.bytes = esp_checkpoint_writer_size(fork->writer);
     esp_fd_write(work->report, &report, sizeof report);

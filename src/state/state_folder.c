@@ -24,7 +24,7 @@
 enum {
     LOCK_TRIES = 101, /* two seconds in all */
     LOCK_PAUSE_MS = 20,
-    HOLDER_SIZE = 128,
+    HOLDER_SIZE = 160,
     HOST_SIZE = 64,
 };
 
@@ -60,17 +60,20 @@ enum esp_status esp_state_folder_make(const struct esp_state_folder *folder, con
 /* Whose lock it is, for the one who does not get it: "process 12 on host a since TIME". */
 static void describe_holder(int fd, char text[HOLDER_SIZE])
 {
-    char content[HOLDER_SIZE], host[HOST_SIZE + 1], time[ESP_TIME_TEXT_SIZE];
-    long pid = 0;
+    char content[HOLDER_SIZE], time[ESP_TIME_TEXT_SIZE], *host = content;
     struct stat info;
     ssize_t n = pread(fd, content, sizeof content - 1, 0);
     content[n < 0 ? 0 : n] = '\0';
-    if (fstat(fd, &info) != 0 || sscanf(content, "%ld %64s", &pid, host) != 2) {
+    long pid = strtol(content, &host, 10);
+    host += *host == ' ';
+    host[strcspn(host, " \n")] = '\0';
+    if (fstat(fd, &info) != 0 || pid <= 0 || *host == '\0') {
         snprintf(text, HOLDER_SIZE, "another process");
         return;
     }
     esp_time_format((int64_t)info.st_mtime * ESP_SECOND, time);
-    snprintf(text, HOLDER_SIZE, "process %ld on host %s since %.32s", pid, host, time);
+    int size = snprintf(text, HOLDER_SIZE, "process %ld on host %.*s", pid, HOST_SIZE, host);
+    snprintf(text + size, HOLDER_SIZE - (size_t)size, " since %s", time);
 }
 
 static void sign(int fd)

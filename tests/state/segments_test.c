@@ -352,7 +352,7 @@ static void test_resident(void)
     struct esp_joiner *joiner = NULL;
     struct esp_joiner_usage usage;
     struct test_random random = {3};
-    uint64_t n_clicked = 0, ids[BATCH];
+    uint64_t ids[BATCH];
     static struct esp_label labels[BATCH];
     world_init(&world, false);
     struct esp_joiner_config config = {.click_window_us = ESP_DAY,
@@ -375,7 +375,6 @@ static void test_resident(void)
         push(joiner, ESP_INSTALL, ids, 1, (int64_t)b * ESP_SECOND);
         g_assert_cmpint(esp_joiner_advance(joiner, labels, BATCH, &n, NULL), ==, ESP_OK);
         g_assert_cmpuint(n, ==, 0);
-        n_clicked += n_clicks;
         size_t now = resident_bytes();
         most = MAX(most, now > before ? now - before : 0);
     }
