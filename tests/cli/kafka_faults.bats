@@ -6,7 +6,7 @@
 load cli.bash
 
 setup_file() {
-    [ -n "${ESPALIER_TEST_BROKER:-}" ] || skip "no broker"
+    [ -n "${ESPALIER_TEST_BROKER:-}" ] || return 0 # and setup() skips
     export ESPALIER_KAFKA_DIR=$BATS_FILE_TMPDIR/kafka
     broker=127.0.0.1:$(free_port)
     export broker

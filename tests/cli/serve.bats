@@ -280,7 +280,7 @@ docs_block() { # LINE
     cp -r "$BATS_FILE_TMPDIR/data" data
     follow
     wait_until answers /healthz 200
-    run -74 espalier train --config "$BATS_FILE_TMPDIR/config.ini" -o files.root=data \
+    run -74 espalier train --config "$BATS_FILE_TMPDIR/config.ini" -o files.root=data -o state.folder=own \
         -o "serve.port=$port"
     says "espalier: -o: [serve] port = $port: cannot listen on http://127.0.0.1:$port/: Address already in use; choose another address or port, or port = 0 for none"
     answers /healthz 200
