@@ -185,9 +185,9 @@ static enum esp_status verify_sections(struct esp_checkpoint *checkpoint, size_t
 static enum esp_status parse(struct esp_bytes bytes, void *mapping, const char *name,
                              struct esp_checkpoint **out, struct esp_error *err)
 {
-    struct esp_checkpoint_head head;
+    struct esp_checkpoint_head head = {0};
     struct esp_checkpoint *checkpoint = NULL;
-    struct esp_bytes table;
+    struct esp_bytes table = {0};
     size_t first = 0;
     enum esp_status status = verify_head(bytes, name, &head, &first, err);
     if (status == ESP_OK)

@@ -6,7 +6,7 @@
 check "the threaded tests pass under ThreadSanitizer" \
     tools/test --tsan --quick core/logger core/pool core/queue log/kafka learn/learner \
     drift/drift_test serve/http cmd/train_pages cli/serve cli/train cli/follow cli/score.bats \
-    cli/paging snapshot/public state/checkpoint
+    snapshot/public state/checkpoint
 check "runs that are killed and go on have no data race" \
     env ESPALIER_BUILD="$PWD/build/tsan" tools/torture --runs 3 --kills 3 --impressions 6000 --days 1
 finish
