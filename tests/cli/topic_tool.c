@@ -5,6 +5,7 @@
  *     topic_tool BROKER delete TOPIC
  *     topic_tool BROKER truncate TOPIC LEFT     removes all but the last LEFT records a partition
  *     topic_tool BROKER ends TOPIC              prints "FIRST END" of each partition
+ *     topic_tool BROKER keys TOPIC              prints the key of each record, a line each
  */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
@@ -38,6 +39,24 @@ static void connect_to(const char *broker)
     if (handle == NULL)
         fail(broker, why);
     queue = rd_kafka_queue_new(handle);
+}
+
+static rd_kafka_t *new_consumer(const char *broker)
+{
+    const char *pairs[][2] = {{"bootstrap.servers", broker},
+                              {"group.id", "topic_tool"},
+                              {"enable.auto.commit", "false"},
+                              {"enable.partition.eof", "true"}};
+    char why[512];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        if (rd_kafka_conf_set(conf, pairs[i][0], pairs[i][1], why, sizeof why) != RD_KAFKA_CONF_OK)
+            fail(broker, why);
+    }
+    rd_kafka_t *consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+    if (consumer == NULL)
+        fail(broker, why);
+    return consumer;
 }
 
 static rd_kafka_event_t *answer(const char *what)
@@ -143,10 +162,35 @@ static void truncate_topic(const char *topic, int64_t n_left)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+/* Up to what is the end of each partition when it is reached. */
+static void print_keys(const char *broker, const char *topic)
+{
+    int n_left = n_partitions(topic);
+    rd_kafka_t *consumer = new_consumer(broker);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(n_left);
+    for (int p = 0; p < n_left; p++)
+        rd_kafka_topic_partition_list_add(list, topic, p)->offset = RD_KAFKA_OFFSET_BEGINNING;
+    must(rd_kafka_assign(consumer, list), topic);
+    while (n_left > 0) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer, WAIT_MS);
+        if (message == NULL)
+            fail(topic, "no answer");
+        if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+            printf("%.*s\n", (int)message->key_len, (const char *)message->key);
+        else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            n_left--;
+        /* Others are passing: the library tries again. */
+        rd_kafka_message_destroy(message);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_destroy(consumer);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 4)
-        fail("usage", "BROKER create|delete|truncate|ends TOPIC ...; see the head of topic_tool.c");
+        fail("usage",
+             "BROKER create|delete|truncate|ends|keys TOPIC ...; see the head of topic_tool.c");
     const char *what = argv[2], *topic = argv[3];
     connect_to(argv[1]);
     if (strcmp(what, "create") == 0 && argc >= 5) {
@@ -161,6 +205,8 @@ int main(int argc, char **argv)
             bounds(topic, p, &first, &end);
             printf("%lld %lld\n", (long long)first, (long long)end);
         }
+    } else if (strcmp(what, "keys") == 0) {
+        print_keys(argv[1], topic);
     } else {
         fail(what, "no such command");
     }
