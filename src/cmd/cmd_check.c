@@ -8,12 +8,13 @@
 #include <sysexits.h>
 
 #include "cmd/command.h"
-#include "cmd/figures.h"
-#include "cmd/inputs.h"
-#include "cmd/outputs.h"
-#include "cmd/retention.h"
-#include "cmd/serving.h"
-#include "cmd/snapshot_topic.h"
+#include "cmd/config/arguments.h"
+#include "cmd/run/figures.h"
+#include "cmd/run/serving.h"
+#include "cmd/topics/inputs.h"
+#include "cmd/topics/outputs.h"
+#include "cmd/topics/snapshot_topic.h"
+#include "cmd/train/retention.h"
 #include "core/logger.h"
 
 enum { PEEK_RECORDS = 1000 };

@@ -4,7 +4,7 @@
 #include <sysexits.h>
 
 #include "cmd/command.h"
-#include "cmd/options.h"
+#include "cmd/config/options.h"
 #include "core/settings.h"
 
 static const char head[] =

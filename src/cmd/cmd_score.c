@@ -10,11 +10,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "cmd/long_run.h"
-#include "cmd/score_display.h"
-#include "cmd/score_pages.h"
-#include "cmd/stop.h"
-#include "cmd/supervise.h"
+#include "cmd/command.h"
+#include "cmd/run/long_run.h"
+#include "cmd/run/stop.h"
+#include "cmd/run/supervise.h"
+#include "cmd/score/score_display.h"
+#include "cmd/score/score_pages.h"
 #include "core/logger.h"
 #include "model/product.h"
 

@@ -14,9 +14,10 @@
 #include <unistd.h>
 
 #include "cmd/command.h"
-#include "cmd/inputs.h"
-#include "cmd/snapshot_print.h"
-#include "cmd/snapshot_topic.h"
+#include "cmd/config/arguments.h"
+#include "cmd/topics/inputs.h"
+#include "cmd/topics/snapshot_print.h"
+#include "cmd/topics/snapshot_topic.h"
 #include "core/logger.h"
 #include "snapshot/publisher.h"
 #include "snapshot/snapshot_export.h"

@@ -11,11 +11,12 @@
 #include <unistd.h>
 
 #include "cmd/command.h"
-#include "cmd/display.h"
-#include "cmd/stop.h"
-#include "cmd/summary.h"
-#include "cmd/supervise.h"
-#include "cmd/train.h"
+#include "cmd/config/arguments.h"
+#include "cmd/run/stop.h"
+#include "cmd/run/supervise.h"
+#include "cmd/train/display.h"
+#include "cmd/train/summary.h"
+#include "cmd/train/train.h"
 #include "core/logger.h"
 #include "model/product.h"
 

@@ -25,4 +25,8 @@ check "an include without its stage is named" refuses bare \
     'src/join/high.c:2: #include "high.h": name the stage: "join/high.h"'
 check "a folder that the map does not name is named" refuses unmapped \
     'src/extra/extra.c: the order in src/README.md does not name extra'
+check "includes against the order of a stage's folders are named" refuses folders \
+    'src/join/near/near.c:3: #include "join/far/far.h": join/far comes after join/near' \
+    'src/join/near/near.c:4: #include "join/high.h": join/ comes after join/near' \
+    'src/join/nowhere/lost.c: src/README.md does not name the folder join/nowhere'
 finish

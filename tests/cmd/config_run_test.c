@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/config.h"
+#include "cmd/config/config.h"
 #include "testkit.h"
 
 #define BASE                 \

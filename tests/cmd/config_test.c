@@ -1,6 +1,6 @@
 /* config_test.c - a configuration is refused with one line a problem, or becomes what stages take.
  */
-#include "cmd/config.h"
+#include "cmd/config/config.h"
 
 #include <sys/stat.h>
 

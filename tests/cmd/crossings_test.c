@@ -2,11 +2,11 @@
  * crossings_test.c - learning finds, for every boundary that it crosses, what ingest noted when the
  * first label was due there; also when both begin again from a checkpoint.
  */
-#include "cmd/crossings.h"
+#include "cmd/run/crossings.h"
 
 #include <string.h>
 
-#include "cmd/snapshots.h"
+#include "cmd/config/config.h"
 #include "core/timespan.h"
 #include "testkit.h"
 
@@ -135,12 +135,12 @@ static void run(uint64_t seed, double share, size_t ahead, uint64_t seldom)
         for (; n_taken < between->len && (stands || between->len - n_taken > ahead); n_taken++) {
             int64_t due_us = g_array_index(between, int64_t, n_taken);
             if (next_us == ESP_TIME_NONE) /* as snapshots_due() and snapshots_take() */
-                next_us = snapshots_boundary_after(&config, due_us);
+                next_us = crossings_boundary_after(&config, due_us);
             if (due_us < next_us)
                 continue;
             finds_it(&crossings, labels, N, next_us);
             n_crossed++;
-            next_us = snapshots_boundary_after(&config, due_us);
+            next_us = crossings_boundary_after(&config, due_us);
         }
         g_assert_cmpuint(crossings.n, <=, ahead + 2); /* and those that it has passed since */
         if (stands)

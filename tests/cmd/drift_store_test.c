@@ -1,5 +1,5 @@
 /* drift_store_test.c - of each key the newest record, however many there are. */
-#include "cmd/drift_store.h"
+#include "cmd/drift/drift_store.h"
 #include "core/timespan.h"
 #include "testkit.h"
 

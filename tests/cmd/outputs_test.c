@@ -2,12 +2,12 @@
  * outputs_test.c - outputs that go back to a checkpoint leave what undisturbed ones leave: topics
  * that were open, that were not, and those that came with another schema of impressions.
  */
-#include "cmd/outputs.h"
+#include "cmd/topics/outputs.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "cmd/inputs.h"
+#include "cmd/topics/inputs.h"
 #include "testkit.h"
 
 enum { N_STEPS = 4000, N_SCHEMAS = 3 };

@@ -1,5 +1,5 @@
 /* process_test.c - the figures of /proc/self against what the process knows of itself. */
-#include "cmd/process.h"
+#include "cmd/run/process.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -2,7 +2,7 @@
  * publishing_test.c - what was taken and not published when a run was killed is published by the
  * one that begins again, once, and nothing else is.
  */
-#include "cmd/publishing.h"
+#include "cmd/train/publishing.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -196,12 +196,12 @@ static char *second_name(const struct killed *killed, size_t model, int64_t numb
 
 static int64_t number_at(const struct killed *killed, size_t taken)
 {
-    int64_t boundary_us = snapshots_boundary_after(&killed->bench.config, test_due(0));
+    int64_t boundary_us = crossings_boundary_after(&killed->bench.config, test_due(0));
     for (size_t i = 0, n = 0; i < N; i++)
         if (test_due(i) >= boundary_us) {
             if (n++ == taken)
                 return boundary_us / EVERY;
-            boundary_us = snapshots_boundary_after(&killed->bench.config, test_due(i));
+            boundary_us = crossings_boundary_after(&killed->bench.config, test_due(i));
         }
     return -1;
 }

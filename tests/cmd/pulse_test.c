@@ -1,5 +1,5 @@
 /* pulse_test.c - who is silent, and who has an excuse. */
-#include "cmd/pulse.h"
+#include "cmd/run/pulse.h"
 
 #include "testkit.h"
 

@@ -1,5 +1,5 @@
 /* registry_answer_test.c - what each answer of a Schema Registry means, by the table. */
-#include "cmd/registry_answer.h"
+#include "cmd/registry/registry_answer.h"
 
 #include "testkit.h"
 

@@ -2,7 +2,7 @@
 #ifndef ESP_TESTS_REGISTRY_HELPER_H
 #define ESP_TESTS_REGISTRY_HELPER_H
 
-#include "cmd/registry.h"
+#include "cmd/registry/registry.h"
 #include "testkit.h"
 
 struct stand_in {

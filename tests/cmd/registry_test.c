@@ -4,7 +4,7 @@
  *
  * Nothing is timed: pauses are a microsecond, and waits end with an answer.
  */
-#include "cmd/registry.h"
+#include "cmd/registry/registry.h"
 
 #include <glib/gstdio.h>
 #include <sys/stat.h>

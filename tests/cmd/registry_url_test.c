@@ -1,5 +1,5 @@
 /* registry_url_test.c - addresses taken apart, and shown without their passwords. */
-#include "cmd/registry_url.h"
+#include "cmd/config/registry_url.h"
 
 #include "testkit.h"
 

@@ -21,8 +21,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "cmd/command.h"
-#include "cmd/inputs.h"
+#include "cmd/config/arguments.h"
+#include "cmd/topics/inputs.h"
 #include "core/hash.h"
 #include "event/records.h"
 #include "metric/metric.h"

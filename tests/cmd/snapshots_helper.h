@@ -2,7 +2,7 @@
 #ifndef ESP_TESTS_SNAPSHOTS_HELPER_H
 #define ESP_TESTS_SNAPSHOTS_HELPER_H
 
-#include "cmd/snapshots.h"
+#include "cmd/train/snapshots.h"
 #include "core/timespan.h"
 #include "testkit.h"
 

@@ -1,6 +1,6 @@
 /* stop_test.c - the clock that all waits share once an end is wanted. What signals do is in
  * tests/cli/stop.bats. */
-#include "cmd/stop.h"
+#include "cmd/run/stop.h"
 
 #include "core/timespan.h"
 #include "testkit.h"

@@ -2,7 +2,7 @@
  * train_pages_test.c - what a run's pages say, with the run's status filled in by hand: every
  * family gets its figure, under its labels, and health and readiness follow the threads.
  */
-#include "cmd/train_pages.h"
+#include "cmd/train/train_pages.h"
 
 #include "core/timespan.h"
 #include "testkit.h"

@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "cmd/config.h"
+#include "cmd/config/config.h"
 #include "core/check.h"
 
 enum { MAX_OVERRIDES = 16, PATH_BYTES = 64 };

@@ -5,7 +5,7 @@
  */
 #include <stdint.h>
 
-#include "cmd/registry_answer.h"
+#include "cmd/registry/registry_answer.h"
 #include "core/check.h"
 #include "event/avro_schema.h"
 #include "event/schema_inline.h"

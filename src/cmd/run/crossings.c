@@ -1,0 +1,134 @@
+/* crossings.c - see crossings.h. */
+#include "cmd/run/crossings.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/buf.h"
+
+int64_t crossings_boundary_after(const struct config *config, int64_t time_us)
+{
+    int64_t every_us = config->options.snapshot_every_us;
+    return (time_us / every_us - (time_us % every_us < 0) + 1) * every_us;
+}
+
+void crossings_init(struct crossings *crossings, const struct config *config)
+{
+    *crossings = (struct crossings){.config = config, .next_us = ESP_TIME_NONE};
+    pthread_mutex_init(&crossings->lock, NULL);
+}
+
+void crossings_release(struct crossings *crossings)
+{
+    if (crossings->config == NULL)
+        return;
+    for (size_t i = 0; i < crossings->n; i++)
+        rewinds_release(&crossings->items[i].rewinds);
+    free(crossings->items);
+    pthread_mutex_destroy(&crossings->lock);
+    *crossings = (struct crossings){.config = NULL};
+}
+
+/* ---- the ingest thread's --------------------------------------------------------------------- */
+
+/* The boundary ahead is crossed. */
+static bool cross(struct crossings *crossings, int64_t *out_boundary_us)
+{
+    if (crossings->is_noted)
+        return false;
+    crossings->is_noted = true;
+    *out_boundary_us = crossings->next_us;
+    return true;
+}
+
+bool crossings_meets(struct crossings *crossings, int64_t due_us, int64_t *out_boundary_us)
+{
+    bool is_first = crossings->next_us == ESP_TIME_NONE;
+    if (crossings->config->options.snapshot_every_us == 0 ||
+        (!is_first && due_us < crossings->next_us))
+        return false;
+    bool crossed = !is_first && cross(crossings, out_boundary_us);
+    crossings->next_us = crossings_boundary_after(crossings->config, due_us);
+    return crossed;
+}
+
+void crossings_kept(struct crossings *crossings)
+{
+    crossings->is_noted = false;
+}
+
+bool crossings_ends(struct crossings *crossings, int64_t *out_boundary_us)
+{
+    return crossings->next_us != ESP_TIME_NONE && cross(crossings, out_boundary_us);
+}
+
+enum esp_status crossings_note(struct crossings *crossings, int64_t boundary_us,
+                               struct rewinds *rewinds, struct esp_error *err)
+{
+    pthread_mutex_lock(&crossings->lock);
+    void *items = crossings->items;
+    enum esp_status status = esp_array_grow(&items, &crossings->capacity, crossings->n + 1,
+                                            sizeof *crossings->items, err);
+    crossings->items = items;
+    if (status == ESP_OK)
+        crossings->items[crossings->n++] = (struct crossing){boundary_us, *rewinds};
+    else
+        rewinds_release(rewinds);
+    pthread_mutex_unlock(&crossings->lock);
+    *rewinds = (struct rewinds){0};
+    return status;
+}
+
+/* ---- the learning thread's ------------------------------------------------------------------- */
+
+enum esp_status crossings_find(struct crossings *crossings, int64_t boundary_us,
+                               struct rewinds *out, struct esp_error *err)
+{
+    enum esp_status status = ESP_OK;
+    size_t n_before = 0;
+    *out = (struct rewinds){0};
+    pthread_mutex_lock(&crossings->lock);
+    while (n_before < crossings->n && crossings->items[n_before].boundary_us < boundary_us)
+        rewinds_release(&crossings->items[n_before++].rewinds);
+    crossings->n -= n_before;
+    if (n_before > 0)
+        memmove(crossings->items, crossings->items + n_before,
+                crossings->n * sizeof *crossings->items);
+    if (crossings->n > 0 && crossings->items[0].boundary_us == boundary_us)
+        status = rewinds_copy(&crossings->items[0].rewinds, out, err);
+    pthread_mutex_unlock(&crossings->lock);
+    return status;
+}
+
+/* ---- checkpoints ----------------------------------------------------------------------------- */
+
+/* Appends an empty one to read into; NULL: the archive has failed. */
+static struct crossing *add_item(struct esp_archive *archive, struct crossings *crossings)
+{
+    struct rewinds none = {0};
+    struct esp_error err = {0};
+    if (crossings_note(crossings, 0, &none, &err) == ESP_OK)
+        return &crossings->items[crossings->n - 1];
+    esp_archive_fail(archive, err.status, "%s", err.text);
+    return NULL;
+}
+
+void crossings_archive(struct esp_archive *archive, struct crossings *crossings)
+{
+    size_t n = crossings->n;
+    int64_t last_us = ESP_TIME_NONE;
+    esp_archive_mark(archive, "crossings", 1);
+    esp_archive_i64(archive, &crossings->next_us);
+    esp_archive_bool(archive, &crossings->is_noted);
+    esp_archive_count(archive, &n, sizeof(int64_t) + sizeof(uint64_t));
+    for (size_t i = 0; i < n && esp_archive_is_ok(archive); i++) {
+        struct crossing *item =
+            esp_archive_reads(archive) ? add_item(archive, crossings) : &crossings->items[i];
+        if (item == NULL)
+            return;
+        esp_archive_i64(archive, &item->boundary_us);
+        esp_archive_check(archive, item->boundary_us > last_us, "the order of boundaries");
+        last_us = item->boundary_us;
+        rewinds_archive(archive, &item->rewinds, crossings->config);
+    }
+}

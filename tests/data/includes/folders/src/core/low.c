@@ -1,0 +1,2 @@
+/* The first stage. */
+#include <stdio.h>

@@ -1,0 +1,3 @@
+/* Beside the folders, and after them. */
+#include "core/low.h"
+#include "join/far/far.h"

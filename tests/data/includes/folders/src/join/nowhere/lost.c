@@ -1,0 +1,2 @@
+/* A folder that the order does not name. */
+#include "core/low.h"
