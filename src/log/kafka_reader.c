@@ -9,11 +9,16 @@
  * the last offsets hold no record (compacted ones, markers of transactions). Once a connection was
  * lost, an end that was seen before counts no more until a broker has confirmed it again.
  *
+ * An offset alone does not tell a topic from one that was made anew and has grown past it. So a
+ * place knows the record before it by a fingerprint, and a reader that begins there fetches that
+ * one, too, compares it, and keeps it to itself. Where it is no longer in the log nothing is known.
+ *
  * INVARIANTS
- *  (1) Offsets of records given rise.
+ *  (1) Offsets of records given rise, and are start or more.
  *  (2) messages[0 .. n_messages) are what the last call lent to its caller.
  */
 #include "core/buf.h"
+#include "core/hash.h"
 #include "log/kafka_log.h"
 
 enum {
@@ -34,11 +39,13 @@ struct kafka_reader {
     bool follow;
     bool is_assigned;
     bool is_at_end;
-    uint64_t n_faults_at_end;      /* the log's n_link_faults when the end was confirmed */
-    uint64_t n_gone_hints;         /* of the log's, those that were looked into */
-    int64_t next_confirm_us;       /* not to ask again before */
-    int64_t end;                   /* a bounded reader's: offsets from here on are not given */
-    rd_kafka_queue_t *queue;       /* owned */
+    uint64_t n_faults_at_end; /* the log's n_link_faults when the end was confirmed */
+    uint64_t n_gone_hints;    /* of the log's, those that were looked into */
+    int64_t next_confirm_us;  /* not to ask again before */
+    int64_t start;            /* offsets before it are not given */
+    int64_t end;              /* a bounded reader's: offsets from here on are not given */
+    uint64_t last;            /* fingerprint of the record before next_offset; 0: none is known */
+    rd_kafka_queue_t *queue;  /* owned */
     rd_kafka_message_t **messages; /* capacity of them, owned */
     size_t n_messages, capacity;
     struct esp_error failed; /* came behind records, which were given first; final */
@@ -185,17 +192,41 @@ static void fill_record(struct esp_record *record, const rd_kafka_message_t *mes
     };
 }
 
+static uint64_t fingerprint_of(const rd_kafka_message_t *message)
+{
+    uint64_t of_key = esp_hash(esp_bytes(message->key, message->key_len));
+    uint64_t both = esp_mix64(of_key) ^ esp_hash(esp_bytes(message->payload, message->len));
+    return both == 0 ? 1 : both;
+}
+
+/* Of a message before the start, which is fetched for this alone. */
+static enum esp_status check_same_topic(const struct kafka_reader *reader,
+                                        const rd_kafka_message_t *message, struct esp_error *err)
+{
+    if (message->offset != reader->start - 1 || fingerprint_of(message) == reader->last)
+        return ESP_OK;
+    return esp_fail(err, ESP_EDATA,
+                    "topic %s, partition %ld: offset %lld holds another record than was read "
+                    "there: the topic was made anew",
+                    reader->topic, (long)reader->partition, (long long)message->offset);
+}
+
 /* Turns the messages that were just taken off the queue into records. A failure behind some of them
  * is told by the next read. */
 static enum esp_status take_messages(struct kafka_reader *reader, struct esp_record *records,
                                      size_t *out_n, struct esp_error *err)
 {
     enum esp_status status = ESP_OK;
+    const rd_kafka_message_t *last = NULL;
     size_t n = 0;
     for (size_t i = 0; i < reader->n_messages && status == ESP_OK; i++) {
         const rd_kafka_message_t *message = reader->messages[i];
         if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             status = take_event(reader, message, &reader->failed);
+            continue;
+        }
+        if (message->offset < reader->start) {
+            status = check_same_topic(reader, message, &reader->failed);
             continue;
         }
         reader->is_at_end = false;
@@ -206,7 +237,10 @@ static enum esp_status take_messages(struct kafka_reader *reader, struct esp_rec
         fill_record(&records[n++], message);
         reader->stats.bytes += message->len;
         reader->stats.next_offset = message->offset + 1;
+        last = message;
     }
+    if (last != NULL)
+        reader->last = fingerprint_of(last);
     reader->stats.records += n;
     *out_n = n;
     return status == ESP_OK || n > 0 ? ESP_OK : esp_fail(err, status, "%s", reader->failed.text);
@@ -329,7 +363,9 @@ static void kafka_reader_stats(const struct esp_log_reader *base, struct esp_log
 
 static void kafka_reader_place(const struct esp_log_reader *base, struct esp_log_place *out)
 {
-    out->offset = ((const struct kafka_reader *)base)->stats.next_offset;
+    const struct kafka_reader *reader = (const struct kafka_reader *)base;
+    *out = esp_log_place_at(reader->stats.next_offset);
+    out->last = reader->last;
 }
 
 static void kafka_reader_commit(struct esp_log_reader *base)
@@ -352,8 +388,9 @@ static const struct esp_log_reader_ops reader_ops = {
     .commit = kafka_reader_commit,
 };
 
-/* Compares what is wanted with what the broker has, and notes where a bounded reader ends. */
-static enum esp_status find_bounds(struct kafka_reader *reader, int64_t offset,
+/* Compares what is wanted with what the broker has, and notes where a bounded reader ends.
+ * *fetch_from  where to fetch from: one record before the start, if that is there to compare */
+static enum esp_status find_bounds(struct kafka_reader *reader, int64_t offset, int64_t *fetch_from,
                                    struct esp_error *err)
 {
     int64_t low = 0, high = 0;
@@ -366,6 +403,9 @@ static enum esp_status find_bounds(struct kafka_reader *reader, int64_t offset,
     if (is_gap && !reader->kafka->resets_offsets)
         return esp_log_fail_gap(reader->topic, partition, offset, low, high, err);
     reader->stats.next_offset = offset == ESP_OFFSET_EARLIEST ? low : offset;
+    reader->start = is_gap ? low : reader->stats.next_offset; /* the library goes anywhere, then */
+    bool knows_before = reader->last != 0 && offset > low && !is_gap;
+    *fetch_from = knows_before ? offset - 1 : reader->stats.next_offset;
     reader->stats.end_offset = high;
     reader->end = reader->follow ? INT64_MAX : high;
     return ESP_OK;
@@ -390,8 +430,7 @@ static enum esp_status assign(struct kafka_reader *reader, int64_t offset, struc
     drop_leftovers(reader->queue);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     /* Not BEGINNING: a partition that was read before may then start at its old end. */
-    rd_kafka_topic_partition_list_add(list, reader->topic, reader->partition)->offset =
-        offset == ESP_OFFSET_EARLIEST ? reader->stats.next_offset : offset;
+    rd_kafka_topic_partition_list_add(list, reader->topic, reader->partition)->offset = offset;
     rd_kafka_error_t *error = rd_kafka_incremental_assign(consumer, list);
     rd_kafka_topic_partition_list_destroy(list);
     if (error == NULL) {
@@ -410,7 +449,7 @@ enum esp_status esp_kafka_reader_new(struct esp_log *log, const char *topic, siz
                                      struct esp_log_reader **out, struct esp_error *err)
 {
     (void)framer;
-    int64_t offset = place->offset;
+    int64_t fetch_from = 0;
     struct kafka_reader *reader = calloc(1, sizeof *reader);
     char *copy = strdup(topic);
     if (reader == NULL || copy == NULL) {
@@ -424,9 +463,10 @@ enum esp_status esp_kafka_reader_new(struct esp_log *log, const char *topic, siz
     reader->partition = (int32_t)partition;
     reader->follow = follow;
     reader->n_gone_hints = atomic_load(&reader->kafka->n_gone_hints);
-    enum esp_status status = find_bounds(reader, offset, err);
+    reader->last = place->offset == ESP_OFFSET_EARLIEST ? 0 : place->last;
+    enum esp_status status = find_bounds(reader, place->offset, &fetch_from, err);
     if (status == ESP_OK && reader->stats.next_offset < reader->end)
-        status = assign(reader, offset, err);
+        status = assign(reader, fetch_from, err);
     if (status != ESP_OK) {
         kafka_reader_free(&reader->reader);
         return status;

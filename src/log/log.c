@@ -186,6 +186,7 @@ void esp_log_place_archive(struct esp_archive *archive, struct esp_log_place *pl
     esp_archive_u32(archive, &place->n_before);
     esp_archive_u64(archive, &place->at);
     esp_archive_i64(archive, &place->first);
+    esp_archive_u64(archive, &place->last);
     esp_archive_check(archive,
                       strlen(place->file) == n && strchr(place->file, '/') == NULL &&
                           place->first >= 0 && place->at <= INT64_MAX,

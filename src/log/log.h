@@ -164,6 +164,9 @@ struct esp_log_place {
     uint32_t n_before; /* files that stood before it */
     uint64_t at;       /* where the block of that record, or the next one, begins in it */
     int64_t first;     /* the offset of that block's first record */
+    /* kafka only: a fingerprint of the last record before it; 0: none is known. A topic that was
+     * made anew and has grown as far has another one there. */
+    uint64_t last;
 };
 
 /* A place that is an offset and no more. */
@@ -188,7 +191,8 @@ enum esp_status esp_log_reader_new(struct esp_log *log, const char *topic, size_
                                    struct esp_log_reader **out, struct esp_error *err);
 
 /* The same at a place. Files that came to stand before it are reported, and not read.
- * Errors: the same, ESP_EDATA (files: the file is gone, or is another one). */
+ * Errors: the same, ESP_EDATA (files: the file is gone, or is another one). kafka: that the record
+ * before the place is another one is an error of the first read. */
 enum esp_status esp_log_reader_new_at(struct esp_log *log, const char *topic, size_t partition,
                                       const struct esp_log_place *place, bool follow,
                                       const struct esp_log_framer *framer,
@@ -212,7 +216,8 @@ enum esp_log_position {
  * records, *out_n   *out_n may be 0 whatever the position
  * *out_position     the state after these records
  * A damaged or foreign file is reported, counted (esp_log_reader_stats) and passed over.
- * Errors: ESP_EIO, ESP_EDATA (the offset fell out of the broker's retention: names the gap),
+ * Errors: ESP_EIO, ESP_EDATA (the offset fell out of the broker's retention: names the gap; the
+ *         topic was made anew),
  *         ESP_EBROKER (only what cannot be retried, e.g. the topic was deleted; a broker that is
  *         away is reported and retried inside).
  */

@@ -245,6 +245,18 @@ essence() { # NAME
     ends_with anew 64 ".*topic ${prefix}clicks has 1 partitions, and had 2 when the state was saved"
 }
 
+@test "a topic that was made anew and has grown past where a run was is told by what it holds" {
+    simulate
+    espalier check --config e.ini --create-topics >/dev/null
+    follow anew
+    wait_until has_read "$(n_records impressions clicks installs)"
+    stop
+    topic_tool "$broker" delete "${prefix}impressions"
+    simulate --impressions 6000 --first 100000 --seed 7
+    follow anew
+    ends_with anew 65 "topic ${prefix}impressions, partition [01]: offset [0-9]+ holds another record than was read there: the topic was made anew; to begin anew, give the run another \[state\] folder"
+}
+
 @test "a topic that is deleted under a run ends it" {
     simulate
     espalier check --config e.ini --create-topics >/dev/null

@@ -57,14 +57,19 @@ static void flush(struct esp_log_writer *writer)
         g_test_fail_printf("%s", err.text);
 }
 
-static void fill(struct scene *scene, size_t from, size_t to)
+static void fill_topic(struct scene *scene, const char *topic, size_t from, size_t to)
 {
-    struct esp_log_writer *writer = test_kafka_writer(scene->log, "t");
+    struct esp_log_writer *writer = test_kafka_writer(scene->log, topic);
     if (g_test_failed())
         return;
     produce_numbered(writer, from, to);
     flush(writer);
     esp_log_writer_free(writer);
+}
+
+static void fill(struct scene *scene, size_t from, size_t to)
+{
+    fill_topic(scene, "t", from, to);
 }
 
 static struct esp_log_reader *open_reader(struct scene *scene, int64_t offset, bool follow)
@@ -560,6 +565,67 @@ static void test_nobody_there(void)
     test_reports_release(&reports);
 }
 
+static struct esp_log_reader *open_at(struct scene *scene, const char *topic,
+                                      const struct esp_log_place *place)
+{
+    struct esp_log_reader *reader = NULL;
+    struct esp_error err = {0};
+    if (esp_log_reader_new_at(scene->log, topic, 0, place, true, NULL, &reader, &err) != ESP_OK)
+        g_test_fail_printf("%s", err.text);
+    return reader;
+}
+
+/* Reads some records, which are those numbered from place->offset on, and notes the place behind.
+ */
+static void read_on(struct scene *scene, struct esp_log_place *place)
+{
+    struct esp_record records[50];
+    struct esp_error err = {0};
+    enum esp_log_position position;
+    int64_t next = place->offset < 0 ? 0 : place->offset;
+    struct esp_log_reader *reader = open_at(scene, "t", place);
+    size_t n = 0;
+    gint64 deadline = g_get_monotonic_time() + TIMEOUT;
+    while (n == 0 && !g_test_failed()) {
+        if (esp_log_read(reader, records, G_N_ELEMENTS(records), 100 * ESP_MS, &n, &position,
+                         &err) != ESP_OK)
+            g_test_fail_printf("%s", err.text);
+        if (g_get_monotonic_time() > deadline)
+            g_test_fail_printf("no record came");
+    }
+    for (size_t i = 0; i < n; i++, next++) {
+        char want[32];
+        snprintf(want, sizeof want, "record %" PRId64, next);
+        g_assert_cmpint(records[i].offset, ==, next);
+        g_assert_cmpmem(records[i].value.data, records[i].value.size, want, strlen(want));
+    }
+    esp_log_reader_place(reader, place);
+    g_assert_cmpint(place->offset, ==, next);
+    esp_log_reader_free(reader);
+}
+
+/* A reader goes on from another one's place with the next record; in a topic whose record before
+ * that place is another one, the first read says so, and gives nothing. */
+static void test_made_anew(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    fill(scene, 0, N_RECORDS);
+    rd_kafka_mock_topic_create(scene->cluster, "anew", 1, N_BROKERS);
+    fill_topic(scene, "anew", N_RECORDS, 2 * N_RECORDS);
+    struct esp_log_place place = {.offset = ESP_OFFSET_EARLIEST};
+    for (int i = 0; i < 4 && !g_test_failed(); i++)
+        read_on(scene, &place);
+    struct test_read anew;
+    test_read_init(&anew);
+    struct esp_log_reader *reader = open_at(scene, "anew", &place);
+    read_until(reader, 1, &anew);
+    g_assert_cmpuint(anew.contents->len, ==, 0);
+    g_assert_cmpint(anew.status, ==, ESP_EDATA);
+    g_assert_nonnull(strstr(anew.err.text, "holds another record than was read there"));
+    esp_log_reader_free(reader);
+    test_read_release(&anew);
+}
+
 int main(int argc, char **argv)
 {
     if (test_threads_skip())
@@ -576,6 +642,7 @@ int main(int argc, char **argv)
         {"/faults/brokers go and come back", test_brokers_away, NULL},
         {"/faults/an offset falls out of the log", test_gap_while_reading, NULL},
         {"/faults/records before a gap are given", test_gap_behind_records, small_fetches},
+        {"/faults/a topic was made anew", test_made_anew, NULL},
         {"/faults/a flush keeps its time", test_flush_in_time, NULL},
         {"/faults/freed with records under way", test_free_unflushed, NULL},
         {"/faults/a full queue slows the writer", test_full_queue, small_queue},

@@ -285,7 +285,7 @@ void inputs_note(struct inputs *inputs)
 
 void inputs_archive(struct esp_archive *archive, struct inputs *inputs)
 {
-    esp_archive_mark(archive, "inputs", 1);
+    esp_archive_mark(archive, "inputs", 2);
     for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++) {
         struct input *input = &inputs->kinds[kind];
         struct input_read read = input->noted;
