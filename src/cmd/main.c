@@ -4,6 +4,7 @@
 #include <sysexits.h>
 
 #include "cmd/command.h"
+#include "cmd/run/mapped_fault.h"
 #include "core/settings.h"
 #include "core/version.h"
 
@@ -38,6 +39,7 @@ static int run_command(const struct command *command, int argc, char **argv)
     char name[32];
     snprintf(name, sizeof name, "espalier %s", command->name);
     argv[0] = name;
+    mapped_fault_install();
     return command->run(argc, argv);
 }
 
