@@ -106,6 +106,16 @@ static void run_threads(struct train *train, struct watch *watch)
     pthread_join(learning, NULL);
 }
 
+/* A start from snapshots that were newer than all that is due: not one label was learned. */
+static void say_nothing_new(const struct ingest_status *ingest)
+{
+    if (ingest->labels_before > 0 && ingest->labels[0] + ingest->labels[1] + ingest->labels[2] == 0)
+        esp_log(ESP_INFO,
+                "nothing was learned: every label that is due was in the snapshot that the run "
+                "went on from",
+                NULL);
+}
+
 static int train_run(struct train *train, struct supervise *supervise)
 {
     say_start(train);
@@ -116,6 +126,7 @@ static int train_run(struct train *train, struct supervise *supervise)
     if (train->run.failure.status == ESP_OK)
         checkpoints_write(&train->checkpoints, train->run.ingest.watermark_us, &train->run.failure);
     publishing_end(&train->publishing);
+    say_nothing_new(&train->run.ingest);
     display_end(&watch.display);
     display_write(&watch.display, stdout);
     struct esp_error err = train->run.failure;

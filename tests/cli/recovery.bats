@@ -229,6 +229,24 @@ stop_at() { # NAME SNAPSHOT [option...]
     diff <(essence whole) <(essence again)
 }
 
+@test "a run that was stopped while it ended goes on with that alone, followed or not" {
+    simulate
+    # Nothing is due before the end, and to learn what is due then takes a while.
+    big=(-o join.click_window=90d -o 'model a.layers=512, 512')
+    undisturbed plain "${big[@]}"
+    start ending "${big[@]}"
+    wait_until test -e in/espalier.examples
+    kill -TERM "$pid"
+    wait "$pid"
+    learned=$(jq .models[0].examples_learned ending.json)
+    [ "$learned" -lt "$(jq .models[0].examples_learned plain.json)" ]
+    learn ended --follow "${big[@]}" -o input.at_end=auto
+    grep -qF "the run before has ended time" ended.log
+    diff <(essence plain) <(essence ended)
+    learn again --follow "${big[@]}" -o input.at_end=auto
+    grep -qF "this run is complete" again.log
+}
+
 @test "a checkpoint of another configuration is refused with the option that differs" {
     simulate
     learn first
@@ -345,4 +363,15 @@ stop_at() { # NAME SNAPSHOT [option...]
     learn lost -o snapshot.resume=on -o snapshot.keep=5
     grep -qF "going on from the newest snapshot" lost.log
     diff <(jq '[.models[].weights_hash]' first.json) <(jq '[.models[].weights_hash]' lost.json)
+}
+
+@test "a run whose snapshots hold all that is due says that it has learned nothing" {
+    simulate
+    learn first -o snapshot.resume=on
+    rm -r state
+    learn lost -o snapshot.resume=on
+    grep -qF "nothing was learned: every label that is due" lost.log
+    [ "$(jq '[.labels[]] | add' lost.json)" = 0 ]
+    diff <(jq '[.models[].weights_hash]' first.json) <(jq '[.models[].weights_hash]' lost.json)
+    run ! grep -qF "nothing was learned" first.log
 }

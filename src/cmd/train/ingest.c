@@ -513,7 +513,9 @@ static enum esp_status finish(struct ingest *ingest, struct esp_error *err)
         uint64_t least = counters.dead == counters.read ? 1 : DEAD_SHARE_AT_END;
         status = judge_dead_share(ingest, (enum esp_event_kind)kind, least, err);
     }
-    bool closes = ended && ingest->run->config->closes_at_end;
+    /* Time that a run before has ended stays so. */
+    bool closes =
+        ended && (ingest->run->config->closes_at_end || esp_joiner_is_closed(ingest->joiner));
     if (status == ESP_OK && closes) {
         status = esp_joiner_close(ingest->joiner, err);
         if (status == ESP_OK)

@@ -280,6 +280,20 @@ static enum esp_status build_once(struct train *train, struct esp_error *err)
     return status;
 }
 
+static void say_time_has_ended(const struct train *train)
+{
+    if (train->learning.is_over)
+        esp_log(ESP_INFO,
+                "this run is complete: its time was ended (input.at_end = close); to begin anew, "
+                "give it another [state] folder and set [state] lost = restart",
+                NULL);
+    else if (esp_joiner_is_closed(train->ingest.joiner))
+        esp_log(ESP_INFO,
+                "the run before has ended time (input.at_end = close) and was stopped before all "
+                "was learned: that is done now, and nothing more is read",
+                NULL);
+}
+
 enum esp_status train_build(struct train *train, struct esp_error *err)
 {
     const struct run_arguments *arguments = train->arguments;
@@ -295,10 +309,6 @@ enum esp_status train_build(struct train *train, struct esp_error *err)
         *train = (struct train){.arguments = arguments};
     }
     recovery_release(&train->recovery);
-    if (train->learning.is_over)
-        esp_log(ESP_INFO,
-                "this run is complete: its time was ended (input.at_end = close); to begin anew, "
-                "give it another [state] folder and set [state] lost = restart",
-                NULL);
+    say_time_has_ended(train);
     return ESP_OK;
 }
