@@ -56,6 +56,7 @@ struct files_writer {
     uint64_t roll_bytes;
     struct files_partition *partitions;
     int64_t *fenced; /* (n_partitions) the file that was open at the last fence; -1: none */
+    uint64_t n_fences;
     size_t n_partitions;
     size_t next_round_robin;
     struct esp_codec codec;
@@ -368,11 +369,13 @@ static enum esp_status files_wait(struct esp_log_writer *base, int64_t timeout_u
 
 /* ---- going back to an earlier moment --------------------------------------------------------- */
 
-static enum esp_status files_fence(struct esp_log_writer *base, struct esp_error *err)
+static enum esp_status files_fence(struct esp_log_writer *base, uint64_t *out_fence,
+                                   struct esp_error *err)
 {
     struct files_writer *writer = (struct files_writer *)base;
     if (writer->failed.status != ESP_OK)
         return pass_on(writer, err);
+    *out_fence = ++writer->n_fences;
     for (size_t i = 0; i < writer->n_partitions; i++)
         writer->fenced[i] = writer->partitions[i].file;
     return ESP_OK;
@@ -407,9 +410,12 @@ out:
     return status;
 }
 
-static enum esp_status files_settled(struct esp_log_writer *base, bool *out_done,
+/* Of an earlier fence, too: a file that was open then is open now, or was fsynced when it was
+ * closed. */
+static enum esp_status files_settled(struct esp_log_writer *base, uint64_t fence, bool *out_done,
                                      struct esp_error *err)
 {
+    (void)fence;
     const struct files_writer *writer = (const struct files_writer *)base;
     enum esp_status status = ESP_OK;
     for (size_t i = 0; i < writer->n_partitions && status == ESP_OK; i++) {

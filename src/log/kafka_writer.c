@@ -27,15 +27,18 @@ struct note {
     struct note **link, *next; /* where it hangs in the writer's list; guarded by the log's lock */
 };
 
+/* What was appended up to the fence of the same number, and behind the one before it. */
 struct epoch {
-    struct note plain;                  /* of messages whose offset nobody asks for */
+    struct note plain; /* of messages whose offset nobody asks for */
+    uint64_t number;
     atomic_uint_fast64_t n_outstanding; /* appended in it, not yet delivered or failed */
     struct epoch *before;               /* owned; those that had none outstanding are gone */
 };
 
 struct esp_kafka_writer {
     struct esp_log_writer writer;
-    struct epoch *epoch; /* the current one, owned; changed by the appending thread at a fence */
+    struct epoch *epoch; /* the current one, owned; changed by the appending thread at a fence, and
+                            then, as all before it, under the log's lock */
     struct note *notes;  /* of messages with one of their own; guarded by the log's lock */
     struct esp_kafka_log *kafka;
     char *topic; /* owned */
@@ -326,27 +329,24 @@ static enum esp_status kafka_flush(struct esp_log_writer *base, int64_t timeout_
 
 /* ---- going back to an earlier moment --------------------------------------------------------- */
 
-/* Leaves the older ones where they are. Errors: ESP_ENOMEM. */
-static enum esp_status begin_epoch(struct esp_kafka_writer *writer, struct esp_error *err)
+/* Behind the writer's current one. Errors: ESP_ENOMEM. */
+static enum esp_status new_epoch(struct esp_kafka_writer *writer, struct epoch **out,
+                                 struct esp_error *err)
 {
     struct epoch *epoch = calloc(1, sizeof *epoch);
     if (epoch == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for a writer");
     epoch->plain = (struct note){.writer = writer, .epoch = epoch};
     epoch->before = writer->epoch;
-    writer->epoch = epoch;
+    epoch->number = epoch->before == NULL ? 1 : epoch->before->number + 1;
+    *out = epoch;
     return ESP_OK;
 }
 
-static enum esp_status kafka_fence(struct esp_log_writer *base, struct esp_error *err)
+/* With the log's lock held. */
+static void drop_settled(struct epoch *current)
 {
-    struct esp_kafka_writer *writer = (struct esp_kafka_writer *)base;
-    enum esp_status status = check_failed(writer, err);
-    if (status == ESP_OK)
-        status = begin_epoch(writer, err);
-    if (status != ESP_OK)
-        return status;
-    for (struct epoch **link = &writer->epoch->before; *link != NULL;) {
+    for (struct epoch **link = &current->before; *link != NULL;) {
         struct epoch *epoch = *link;
         if (atomic_load(&epoch->n_outstanding) > 0) {
             link = &epoch->before;
@@ -355,17 +355,36 @@ static enum esp_status kafka_fence(struct esp_log_writer *base, struct esp_error
         *link = epoch->before;
         free(epoch);
     }
+}
+
+static enum esp_status kafka_fence(struct esp_log_writer *base, uint64_t *out_fence,
+                                   struct esp_error *err)
+{
+    struct esp_kafka_writer *writer = (struct esp_kafka_writer *)base;
+    struct epoch *epoch = NULL;
+    enum esp_status status = check_failed(writer, err);
+    if (status == ESP_OK)
+        status = new_epoch(writer, &epoch, err);
+    if (status != ESP_OK)
+        return status;
+    pthread_mutex_lock(&writer->kafka->lock);
+    *out_fence = writer->epoch->number;
+    writer->epoch = epoch;
+    drop_settled(epoch);
+    pthread_mutex_unlock(&writer->kafka->lock);
     return ESP_OK;
 }
 
-static enum esp_status kafka_settled(struct esp_log_writer *base, bool *out_done,
+static enum esp_status kafka_settled(struct esp_log_writer *base, uint64_t fence, bool *out_done,
                                      struct esp_error *err)
 {
     struct esp_kafka_writer *writer = (struct esp_kafka_writer *)base;
     rd_kafka_poll(writer->kafka->producer, 0);
     uint64_t n_left = 0;
-    for (struct epoch *epoch = writer->epoch->before; epoch != NULL; epoch = epoch->before)
-        n_left += atomic_load(&epoch->n_outstanding);
+    pthread_mutex_lock(&writer->kafka->lock);
+    for (const struct epoch *epoch = writer->epoch; epoch != NULL; epoch = epoch->before)
+        n_left += epoch->number <= fence ? atomic_load(&epoch->n_outstanding) : 0;
+    pthread_mutex_unlock(&writer->kafka->lock);
     enum esp_status status = check_failed(writer, err);
     uint64_t n_given_up = atomic_load(&writer->n_given_up);
     if (status == ESP_OK && n_given_up > 0)
@@ -413,7 +432,7 @@ enum esp_status esp_kafka_writer_new(struct esp_log *log,
         return status;
     struct esp_kafka_writer *writer = calloc(1, sizeof *writer);
     char *topic = strdup(config->topic);
-    if (writer == NULL || topic == NULL || begin_epoch(writer, NULL) != ESP_OK) {
+    if (writer == NULL || topic == NULL || new_epoch(writer, &writer->epoch, NULL) != ESP_OK) {
         free(writer);
         free(topic);
         return esp_fail(err, ESP_ENOMEM, "out of memory for a writer");

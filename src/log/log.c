@@ -261,16 +261,17 @@ enum esp_status esp_log_flush(struct esp_log_writer *writer, int64_t timeout_us,
     return writer->ops->flush(writer, timeout_us, err);
 }
 
-enum esp_status esp_log_fence(struct esp_log_writer *writer, struct esp_error *err)
+enum esp_status esp_log_fence(struct esp_log_writer *writer, uint64_t *out_fence,
+                              struct esp_error *err)
 {
-    return writer->ops->fence(writer, err);
+    return writer->ops->fence(writer, out_fence, err);
 }
 
-enum esp_status esp_log_settled(struct esp_log_writer *writer, bool *out_done,
+enum esp_status esp_log_settled(struct esp_log_writer *writer, uint64_t fence, bool *out_done,
                                 struct esp_error *err)
 {
     *out_done = false;
-    return writer->ops->settled(writer, out_done, err);
+    return writer->ops->settled(writer, fence, out_done, err);
 }
 
 bool esp_log_writer_mark(const struct esp_log_writer *writer, size_t partition,

@@ -304,19 +304,22 @@ enum esp_status esp_log_flush(struct esp_log_writer *writer, int64_t timeout_us,
 
 /*
  * A fence divides what was appended before from what comes after. With the appending thread, or
- * while it stands; waits for nothing. A new fence takes the place of the one before: it covers
- * all that was appended up to now.
+ * while it stands; waits for nothing.
+ *
+ * *out_fence  its number; they rise
  * Errors: those of append, if one has failed before; ESP_ENOMEM.
  */
-enum esp_status esp_log_fence(struct esp_log_writer *writer, struct esp_error *err);
+enum esp_status esp_log_fence(struct esp_log_writer *writer, uint64_t *out_fence,
+                              struct esp_error *err);
 
 /*
- * Whether all that was appended before the last fence is acknowledged (kafka), or on the disk as
- * far as it fills whole blocks (files, which are fsynced now). From any one thread, also while
+ * Whether all that was appended before a fence is acknowledged (kafka), or on the disk as far as it
+ * fills whole blocks (files, which are fsynced now; of the last fence, whichever is asked for: that
+ * covers those before it). kafka: from any thread at any time. files: from one thread, also while
  * another appends, but not while one calls esp_log_fence().
  * Errors: ESP_EIO, ESP_EBROKER, ESP_EDATA (a record was given up, as of append).
  */
-enum esp_status esp_log_settled(struct esp_log_writer *writer, bool *out_done,
+enum esp_status esp_log_settled(struct esp_log_writer *writer, uint64_t fence, bool *out_done,
                                 struct esp_error *err);
 
 /*

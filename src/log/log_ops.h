@@ -63,8 +63,9 @@ struct esp_log_writer_ops {
                             struct esp_error *err);
     enum esp_status (*flush)(struct esp_log_writer *writer, int64_t timeout_us,
                              struct esp_error *err);
-    enum esp_status (*fence)(struct esp_log_writer *writer, struct esp_error *err);
-    enum esp_status (*settled)(struct esp_log_writer *writer, bool *out_done,
+    enum esp_status (*fence)(struct esp_log_writer *writer, uint64_t *out_fence,
+                             struct esp_error *err);
+    enum esp_status (*settled)(struct esp_log_writer *writer, uint64_t fence, bool *out_done,
                                struct esp_error *err);
     bool (*mark)(const struct esp_log_writer *writer, size_t partition, struct esp_log_mark *mark);
     void (*archive)(struct esp_archive *archive, struct esp_log_writer *writer);

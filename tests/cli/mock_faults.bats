@@ -8,7 +8,7 @@ setup() {
     use_folder
     mkfifo orders
     # The other end has to be opened, too, before either can go on.
-    mock_cluster 3 impressions:3 clicks:2 installs:1 late:2 dead:2 <orders >answers 2>&1 3>&- &
+    mock_cluster 3 impressions:3 clicks:2 installs:1 late:2 dead:2 snapshots:2 <orders >answers 2>&1 3>&- &
     cluster=$!
     exec 7>orders
     wait_until grep -q : answers
@@ -95,8 +95,8 @@ n_keys() { # TOPIC
     topic_tool "$brokers" keys "$1" | sort -u | wc -l
 }
 
-follow() { # NAME
-    espalier train --config e.ini --follow -o state.folder="$1" --summary "$1.json" \
+follow() { # NAME [option...]
+    espalier train --config e.ini --follow -o state.folder="$1" --summary "$1.json" "${@:2}" \
         >"$1.out" 2>"$1.log" 3>&- 7>&- &
     pid=$!
 }
@@ -104,6 +104,13 @@ follow() { # NAME
 has_read() { # COUNT
     [ "$(curl --silent --max-time 5 "http://127.0.0.1:$port/metrics" |
         awk '/^espalier_events_read_total/ { n += $2 } END { print n + 0 }')" = "$1" ]
+}
+
+# At least so many samples' worth of a metric, those that have a text.
+has_counted() { # COUNT METRIC [TEXT]
+    [ "$(curl --silent --max-time 5 "http://127.0.0.1:$port/metrics" |
+        awk -v metric="$2" -v text="${3:-}" \
+            'index($0, metric) == 1 && index($0, text) { n += $NF } END { print n + 0 }')" -ge "$1" ]
 }
 
 says_in_log() { # NAME TEXT
@@ -160,6 +167,27 @@ essence() { # NAME
     wait_until has_read "$total"
     stop
     diff <(essence disturbed) <(essence undisturbed)
+}
+
+# Nobody writes a dead letter again who begins with a snapshot that is newer.
+@test "no snapshot is published before the outputs that it stands for have arrived" {
+    for topic in impressions clicks installs snapshots; do
+        order "leader $topic 0 1"
+    done
+    order "leader impressions 1 1" "leader impressions 2 1" "leader clicks 1 1" "leader snapshots 1 1"
+    order "leader dead 0 3" "leader dead 1 3" "leader late 0 3" "leader late 1 3"
+    simulate
+    order "down 3"
+    follow waiting -o snapshot.every=6h -o snapshot.topic=snapshots
+    wait_until has_read "$(n_records impressions clicks installs)"
+    wait_until has_counted 2 espalier_snapshots_taken_total
+    wait_until says_in_log waiting "not published yet.*has not acknowledged all that was written before"
+    [ "$(n_records snapshots)" = 0 ]
+    order "up 3"
+    wait_until has_counted 1 espalier_snapshots_total published
+    [ "$(n_records snapshots)" -gt 0 ]
+    stop
+    [ "$(jq '[.counters[].dead] | add' waiting.json)" = "$(n_keys dead)" ]
 }
 
 @test "a topic that the brokers do not know for a while is waited for, one that may not be read is said" {

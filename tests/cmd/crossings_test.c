@@ -75,13 +75,14 @@ static void replace(struct crossings *crossings)
 /* Points that tell the boundary and the label at which they were noted. */
 static void note(struct crossings *crossings, int64_t boundary_us, size_t i)
 {
-    struct rewinds rewinds = {.items = calloc(2, sizeof *rewinds.items), .n = 2};
-    rewinds.items[0] = (struct esp_rewind_offset){esp_bytes_of(config.options.inputs[0].topic), 3,
-                                                  (int64_t)i, boundary_us};
-    rewinds.items[1] = (struct esp_rewind_offset){esp_bytes_of(config.options.inputs[1].topic), 0,
-                                                  -2, ESP_TIME_NONE};
-    g_assert_cmpint(crossings_note(crossings, boundary_us, &rewinds, NULL), ==, ESP_OK);
-    g_assert_null(rewinds.items);
+    struct crossing crossing = {.boundary_us = boundary_us,
+                                .rewinds = {calloc(2, sizeof(struct esp_rewind_offset)), 2}};
+    crossing.rewinds.items[0] = (struct esp_rewind_offset){
+        esp_bytes_of(config.options.inputs[0].topic), 3, (int64_t)i, boundary_us};
+    crossing.rewinds.items[1] = (struct esp_rewind_offset){
+        esp_bytes_of(config.options.inputs[1].topic), 0, -2, ESP_TIME_NONE};
+    g_assert_cmpint(crossings_note(crossings, &crossing, NULL), ==, ESP_OK);
+    g_assert_null(crossing.rewinds.items);
 }
 
 /* The first label that is due at the boundary or later. */
@@ -96,17 +97,19 @@ static size_t first_at(const struct label *labels, size_t n, int64_t boundary_us
 static void finds_it(struct crossings *crossings, const struct label *labels, size_t n,
                      int64_t boundary_us)
 {
-    struct rewinds found;
+    struct crossing found;
     for (int model = 0; model < 2; model++) { /* each model asks */
         g_assert_cmpint(crossings_find(crossings, boundary_us, &found, NULL), ==, ESP_OK);
-        g_assert_cmpuint(found.n, ==, 2);
-        if (found.n != 2)
+        g_assert_cmpuint(found.rewinds.n, ==, 2);
+        if (found.rewinds.n != 2)
             return;
-        g_assert_cmpint(found.items[0].largest_us, ==, boundary_us);
-        g_assert_cmpint(found.items[0].offset, ==, (int64_t)first_at(labels, n, boundary_us));
-        g_assert_cmpint(found.items[0].partition, ==, 3);
-        g_assert_true((const char *)found.items[1].topic.data == config.options.inputs[1].topic);
-        rewinds_release(&found);
+        g_assert_cmpint(found.rewinds.items[0].largest_us, ==, boundary_us);
+        g_assert_cmpint(found.rewinds.items[0].offset, ==,
+                        (int64_t)first_at(labels, n, boundary_us));
+        g_assert_cmpint(found.rewinds.items[0].partition, ==, 3);
+        g_assert_true((const char *)found.rewinds.items[1].topic.data ==
+                      config.options.inputs[1].topic);
+        crossing_release(&found);
     }
 }
 
@@ -166,14 +169,14 @@ static void every_boundary_that_learning_crosses_was_noted(void)
 static void a_boundary_that_was_not_noted_has_no_points(void)
 {
     struct crossings crossings;
-    struct rewinds found;
+    struct crossing found;
     crossings_init(&crossings, &config);
     note(&crossings, 2 * EVERY, 0);
     g_assert_cmpint(crossings_find(&crossings, EVERY, &found, NULL), ==, ESP_OK);
-    g_assert_cmpuint(found.n, ==, 0);
+    g_assert_cmpuint(found.rewinds.n, ==, 0);
     g_assert_cmpuint(crossings.n, ==, 1); /* it is still ahead */
     g_assert_cmpint(crossings_find(&crossings, 3 * EVERY, &found, NULL), ==, ESP_OK);
-    g_assert_cmpuint(found.n, ==, 0);
+    g_assert_cmpuint(found.rewinds.n, ==, 0);
     g_assert_cmpuint(crossings.n, ==, 0);
     crossings_release(&crossings);
 }

@@ -200,11 +200,13 @@ static void save(struct bench *bench, struct esp_buf *archive)
     esp_buf_clear(archive);
     esp_archive_write_to(&to, to_buf, archive);
     for (size_t i = 0; i < 2; i++) {
+        struct fences fences = {0};
         bool done = false;
-        ok(outputs_fence(both[i], &err), &err);
+        ok(outputs_fence(both[i], &fences, &err), &err);
         outputs_archive(&to, both[i]);
-        ok(outputs_settled(both[i], &done, &err), &err);
+        ok(fences_settled(&fences, &done, &err), &err);
         g_assert_true(done);
+        fences_release(&fences);
     }
     ok(esp_archive_end(&to, &err), &err);
 }

@@ -64,12 +64,13 @@ static void run_to(struct killed *killed, size_t from, size_t to)
     for (size_t i = from; i < to; i++) {
         int64_t due_us = test_due(i), boundary_us;
         if (crossings_meets(&killed->run.crossings, due_us, &boundary_us)) {
-            struct rewinds rewinds = {.items = calloc(1, sizeof *rewinds.items), .n = 1};
-            rewinds.items[0] = (struct esp_rewind_offset){
+            struct crossing crossing = {.boundary_us = boundary_us};
+            struct rewinds *rewinds = &crossing.rewinds;
+            *rewinds = (struct rewinds){calloc(1, sizeof *rewinds->items), 1};
+            rewinds->items[0] = (struct esp_rewind_offset){
                 esp_bytes_of(killed->bench.config.options.inputs[0].topic), 0, (int64_t)i,
                 boundary_us};
-            g_assert_cmpint(crossings_note(&killed->run.crossings, boundary_us, &rewinds, NULL), ==,
-                            ESP_OK);
+            g_assert_cmpint(crossings_note(&killed->run.crossings, &crossing, NULL), ==, ESP_OK);
         }
         crossings_kept(&killed->run.crossings);
         test_bench_learn(&killed->bench, i, due_us);
@@ -83,7 +84,7 @@ static void start_and_kill(struct killed *killed, size_t at, size_t end)
     struct publication *publication;
     test_bench_start(&killed->bench, with_checkpoints);
     g_assert_cmpint(run_init(&killed->run, &killed->bench.config, NULL), ==, ESP_OK);
-    publishing_init(&killed->publishing, &killed->run, &killed->bench.snapshots);
+    publishing_init(&killed->publishing, &killed->run, &killed->bench.snapshots, NULL);
     g_assert_cmpint(esp_queue_new(1000, &killed->publishing.queue, NULL), ==, ESP_OK);
     killed->bench.snapshots.taker = take_both;
     killed->bench.snapshots.taker_context = killed;
@@ -97,9 +98,10 @@ static void start_and_kill(struct killed *killed, size_t at, size_t end)
     run_to(killed, at, end);
     esp_queue_close(killed->publishing.queue);
     while ((publication = esp_queue_pop(killed->publishing.queue)) != NULL) {
-        g_assert_cmpuint(publication->rewinds.n, ==, 1);
-        g_assert_cmpint(publication->rewinds.items[0].largest_us, ==, publication->number * EVERY);
-        rewinds_release(&publication->rewinds);
+        const struct rewinds *rewinds = &publication->crossing.rewinds;
+        g_assert_cmpuint(rewinds->n, ==, 1);
+        g_assert_cmpint(rewinds->items[0].largest_us, ==, publication->number * EVERY);
+        crossing_release(&publication->crossing);
         g_free(publication->inputs);
         free(publication);
     }
@@ -116,7 +118,7 @@ static void begin_again(struct killed *killed)
     g_assert_cmpint(snapshots_init(&killed->bench.snapshots, &killed->bench.config, NULL), ==,
                     ESP_OK);
     g_assert_cmpint(run_init(&killed->run, &killed->bench.config, NULL), ==, ESP_OK);
-    publishing_init(&killed->publishing, &killed->run, &killed->bench.snapshots);
+    publishing_init(&killed->publishing, &killed->run, &killed->bench.snapshots, NULL);
     esp_archive_read_from(&archive, esp_bytes(killed->snapshots->data, killed->snapshots->len));
     snapshots_archive(&archive, &killed->bench.snapshots, 0);
     g_assert_cmpint(esp_archive_end(&archive, &err), ==, ESP_OK);
@@ -308,7 +310,7 @@ static void a_run_that_begins_anew_publishes_nothing_of_the_one_before(void)
     g_assert_cmpint(snapshots_init(&killed.bench.snapshots, &killed.bench.config, NULL), ==,
                     ESP_OK);
     g_assert_cmpint(run_init(&killed.run, &killed.bench.config, NULL), ==, ESP_OK);
-    publishing_init(&killed.publishing, &killed.run, &killed.bench.snapshots);
+    publishing_init(&killed.publishing, &killed.run, &killed.bench.snapshots, NULL);
     g_assert_cmpuint(count_second_names(&killed), >, 8);
     snapshots_tidy(&killed.bench.snapshots);
     g_assert_cmpint(publishing_start(&killed.publishing, NULL), ==, ESP_OK);
@@ -334,7 +336,7 @@ static void a_damaged_state_is_refused_or_one_that_can_be(void)
         guint at = cuts ? i : i % bytes->len, n = cuts ? i : bytes->len;
         guint8 before = bytes->data[at];
         bytes->data[at] ^= cuts ? 0 : (guint8)(1 + test_random_below(&random, 255));
-        publishing_init(&killed.publishing, &killed.run, &killed.bench.snapshots);
+        publishing_init(&killed.publishing, &killed.run, &killed.bench.snapshots, NULL);
         enum esp_status status = read_publications(&killed.publishing, bytes->data, n);
         bytes->data[at] = before;
         g_assert_true(status == ESP_EDATA || (status == ESP_OK && !cuts));

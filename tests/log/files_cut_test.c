@@ -81,13 +81,14 @@ static void save(struct esp_log_writer *writer, struct esp_buf *archive)
 {
     struct esp_error err = {0};
     static struct esp_archive to;
+    uint64_t fence = 0;
     bool done = false;
-    ok(esp_log_fence(writer, &err), &err);
+    ok(esp_log_fence(writer, &fence, &err), &err);
     esp_buf_clear(archive);
     esp_archive_write_to(&to, to_buf, archive);
     esp_log_writer_archive(&to, writer);
     ok(esp_archive_end(&to, &err), &err);
-    ok(esp_log_settled(writer, &done, &err), &err);
+    ok(esp_log_settled(writer, fence, &done, &err), &err);
     g_assert_true(done);
 }
 

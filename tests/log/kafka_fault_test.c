@@ -385,27 +385,29 @@ static void test_too_large_for_broker(struct scene *scene, gconstpointer more)
     esp_log_writer_free(writer);
 }
 
-static bool is_settled(struct esp_log_writer *writer)
+static bool is_settled(struct esp_log_writer *writer, uint64_t fence)
 {
     struct esp_error err = {0};
     bool done = false;
-    if (esp_log_settled(writer, &done, &err) != ESP_OK)
+    if (esp_log_settled(writer, fence, &done, &err) != ESP_OK)
         g_test_fail_printf("%s", err.text);
     return done;
 }
 
-static void fence(struct esp_log_writer *writer)
+static uint64_t fence(struct esp_log_writer *writer)
 {
     struct esp_error err = {0};
-    if (esp_log_fence(writer, &err) != ESP_OK)
+    uint64_t number = 0;
+    if (esp_log_fence(writer, &number, &err) != ESP_OK)
         g_test_fail_printf("%s", err.text);
+    return number;
 }
 
-static void wait_until_settled(struct esp_log_writer *writer)
+static void wait_until_settled(struct esp_log_writer *writer, uint64_t fence)
 {
     gint64 deadline = g_get_monotonic_time() + TIMEOUT;
     bool done = false;
-    while (!is_settled(writer) && !g_test_failed()) {
+    while (!is_settled(writer, fence) && !g_test_failed()) {
         esp_log_wait(writer, 10 * ESP_MS, &done, NULL);
         if (g_get_monotonic_time() > deadline)
             g_test_fail_printf("what stands before the fence was not acknowledged");
@@ -422,16 +424,16 @@ static void test_fence(struct scene *scene, gconstpointer more)
     rd_kafka_mock_partition_set_leader(scene->cluster, "two", 1, 2);
     struct esp_log_writer *writer = test_kafka_writer(scene->log, "two");
     int64_t offset = -1;
-    fence(writer);
-    g_assert_true(is_settled(writer)); /* nothing stands before it */
+    /* Nothing stands before it. */
+    g_assert_true(is_settled(writer, fence(writer)));
     test_produce(writer, 0, NULL, "here", ESP_TIME_NONE);
     flush(writer);
     rd_kafka_mock_broker_set_down(scene->cluster, 2);
     test_produce(writer, 0, NULL, "here", ESP_TIME_NONE);
-    fence(writer);
+    uint64_t before_away = fence(writer);
     test_produce(writer, 1, NULL, "away", ESP_TIME_NONE);
-    wait_until_settled(writer);
-    fence(writer);
+    wait_until_settled(writer, before_away);
+    uint64_t behind_away = fence(writer);
     esp_log_append_tracked(writer, 0, esp_bytes(NULL, 0), esp_bytes_of("here"), ESP_TIME_NONE,
                            &offset, NULL);
     gint64 deadline = g_get_monotonic_time() + TIMEOUT;
@@ -440,11 +442,14 @@ static void test_fence(struct scene *scene, gconstpointer more)
         esp_log_wait(writer, 10 * ESP_MS, &done, NULL);
     }
     g_assert_cmpint(offset, ==, 2); /* acknowledged, but what stands before the fence is not */
-    g_assert_false(is_settled(writer));
-    fence(writer);
-    g_assert_false(is_settled(writer)); /* nor behind another fence */
+    g_assert_false(is_settled(writer, behind_away));
+    uint64_t last = fence(writer);
+    g_assert_false(is_settled(writer, last)); /* nor behind another fence */
+    g_assert_false(is_settled(writer, behind_away));
+    g_assert_true(is_settled(writer, before_away)); /* which changes nothing for one before it */
     rd_kafka_mock_broker_set_up(scene->cluster, 2);
-    wait_until_settled(writer);
+    wait_until_settled(writer, behind_away);
+    wait_until_settled(writer, last);
     flush(writer);
     esp_log_writer_free(writer);
 }
@@ -457,14 +462,14 @@ static void test_fence_failed(struct scene *scene, gconstpointer more)
     rd_kafka_mock_push_request_errors(scene->cluster, PRODUCE, 1,
                                       RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
     test_produce(writer, 0, "key", "value", ESP_TIME_NONE);
-    fence(writer);
+    uint64_t number = fence(writer);
     struct esp_error err = {0};
     bool done = true;
     g_assert_cmpint(esp_log_flush(writer, TIMEOUT, NULL), ==, ESP_EDATA);
-    g_assert_cmpint(esp_log_settled(writer, &done, &err), ==, ESP_EDATA);
+    g_assert_cmpint(esp_log_settled(writer, number, &done, &err), ==, ESP_EDATA);
     g_assert_false(done);
     g_assert_nonnull(strstr(err.text, "raise the topic's max.message.bytes"));
-    g_assert_cmpint(esp_log_fence(writer, NULL), ==, ESP_EDATA);
+    g_assert_cmpint(esp_log_fence(writer, &number, NULL), ==, ESP_EDATA);
     esp_log_writer_free(writer);
 }
 

@@ -12,6 +12,12 @@ int64_t crossings_boundary_after(const struct config *config, int64_t time_us)
     return (time_us / every_us - (time_us % every_us < 0) + 1) * every_us;
 }
 
+void crossing_release(struct crossing *crossing)
+{
+    rewinds_release(&crossing->rewinds);
+    fences_release(&crossing->fences);
+}
+
 void crossings_init(struct crossings *crossings, const struct config *config)
 {
     *crossings = (struct crossings){.config = config, .next_us = ESP_TIME_NONE};
@@ -23,7 +29,7 @@ void crossings_release(struct crossings *crossings)
     if (crossings->config == NULL)
         return;
     for (size_t i = 0; i < crossings->n; i++)
-        rewinds_release(&crossings->items[i].rewinds);
+        crossing_release(&crossings->items[i]);
     free(crossings->items);
     pthread_mutex_destroy(&crossings->lock);
     *crossings = (struct crossings){.config = NULL};
@@ -62,8 +68,8 @@ bool crossings_ends(struct crossings *crossings, int64_t *out_boundary_us)
     return crossings->next_us != ESP_TIME_NONE && cross(crossings, out_boundary_us);
 }
 
-enum esp_status crossings_note(struct crossings *crossings, int64_t boundary_us,
-                               struct rewinds *rewinds, struct esp_error *err)
+enum esp_status crossings_note(struct crossings *crossings, struct crossing *crossing,
+                               struct esp_error *err)
 {
     pthread_mutex_lock(&crossings->lock);
     void *items = crossings->items;
@@ -71,31 +77,35 @@ enum esp_status crossings_note(struct crossings *crossings, int64_t boundary_us,
                                             sizeof *crossings->items, err);
     crossings->items = items;
     if (status == ESP_OK)
-        crossings->items[crossings->n++] = (struct crossing){boundary_us, *rewinds};
+        crossings->items[crossings->n++] = *crossing;
     else
-        rewinds_release(rewinds);
+        crossing_release(crossing);
     pthread_mutex_unlock(&crossings->lock);
-    *rewinds = (struct rewinds){0};
+    *crossing = (struct crossing){0};
     return status;
 }
 
 /* ---- the learning thread's ------------------------------------------------------------------- */
 
 enum esp_status crossings_find(struct crossings *crossings, int64_t boundary_us,
-                               struct rewinds *out, struct esp_error *err)
+                               struct crossing *out, struct esp_error *err)
 {
     enum esp_status status = ESP_OK;
     size_t n_before = 0;
-    *out = (struct rewinds){0};
+    *out = (struct crossing){.boundary_us = boundary_us};
     pthread_mutex_lock(&crossings->lock);
     while (n_before < crossings->n && crossings->items[n_before].boundary_us < boundary_us)
-        rewinds_release(&crossings->items[n_before++].rewinds);
+        crossing_release(&crossings->items[n_before++]);
     crossings->n -= n_before;
     if (n_before > 0)
         memmove(crossings->items, crossings->items + n_before,
                 crossings->n * sizeof *crossings->items);
-    if (crossings->n > 0 && crossings->items[0].boundary_us == boundary_us)
-        status = rewinds_copy(&crossings->items[0].rewinds, out, err);
+    const struct crossing *found = crossings->items;
+    if (crossings->n > 0 && found->boundary_us == boundary_us) {
+        status = rewinds_copy(&found->rewinds, &out->rewinds, err);
+        if (status == ESP_OK)
+            status = fences_copy(&found->fences, &out->fences, err);
+    }
     pthread_mutex_unlock(&crossings->lock);
     return status;
 }
@@ -105,9 +115,9 @@ enum esp_status crossings_find(struct crossings *crossings, int64_t boundary_us,
 /* Appends an empty one to read into; NULL: the archive has failed. */
 static struct crossing *add_item(struct esp_archive *archive, struct crossings *crossings)
 {
-    struct rewinds none = {0};
+    struct crossing none = {0};
     struct esp_error err = {0};
-    if (crossings_note(crossings, 0, &none, &err) == ESP_OK)
+    if (crossings_note(crossings, &none, &err) == ESP_OK)
         return &crossings->items[crossings->n - 1];
     esp_archive_fail(archive, err.status, "%s", err.text);
     return NULL;

@@ -1,6 +1,6 @@
 /*
  * crossings.h - from ingest to learning: where the inputs would be read again from, for each
- * boundary at which snapshots are taken.
+ * boundary at which snapshots are taken, and what was written by then.
  *
  * Ingest is ahead of learning, and the join keeps such points for a while only. So ingest notes
  * them while it has them: at the first label, kept or not, that is due at a boundary or later, for
@@ -17,12 +17,19 @@
 
 #include <pthread.h>
 
+#include "cmd/run/fences.h"
 #include "cmd/run/rewinds.h"
 
+/* { 0 } is fine. */
 struct crossing {
     int64_t boundary_us;
     struct rewinds rewinds;
+    struct fences fences; /* of what was written of records before the points: nobody will write it
+                             again who begins with them. Not saved: a checkpoint counts only once
+                             such fences of its own are settled */
 };
+
+void crossing_release(struct crossing *crossing);
 
 struct crossings {
     const struct config *config; /* borrowed */
@@ -43,8 +50,8 @@ void crossings_release(struct crossings *crossings); /* { 0 } is fine */
 /* ---- the ingest thread's --------------------------------------------------------------------- */
 
 /*
- * A label is next, kept or not: call for each, in order. True: it crosses a boundary, whose points
- * are to be noted with crossings_note() before the label is handed over.
+ * A label is next, kept or not: call for each, in order. True: it crosses a boundary, which
+ * is to be noted with crossings_note() before the label is handed over.
  */
 bool crossings_meets(struct crossings *crossings, int64_t due_us, int64_t *out_boundary_us);
 
@@ -54,16 +61,16 @@ void crossings_kept(struct crossings *crossings);
 /* Time has ended, and with it the last boundary is crossed: as crossings_meets(). */
 bool crossings_ends(struct crossings *crossings, int64_t *out_boundary_us);
 
-/* Takes the points over, on failure as well. Errors: ESP_ENOMEM. */
-enum esp_status crossings_note(struct crossings *crossings, int64_t boundary_us,
-                               struct rewinds *rewinds, struct esp_error *err);
+/* Takes it over, on failure as well. Errors: ESP_ENOMEM. */
+enum esp_status crossings_note(struct crossings *crossings, struct crossing *crossing,
+                               struct esp_error *err);
 
 /* ---- the learning thread's ------------------------------------------------------------------- */
 
 /* Copies what was noted for a boundary, nothing if nothing was, and forgets those before it.
- * Errors: ESP_ENOMEM. */
+ * Errors: ESP_ENOMEM; *out can be released. */
 enum esp_status crossings_find(struct crossings *crossings, int64_t boundary_us,
-                               struct rewinds *out, struct esp_error *err);
+                               struct crossing *out, struct esp_error *err);
 
 /* ---- checkpoints ----------------------------------------------------------------------------- */
 

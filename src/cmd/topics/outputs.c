@@ -48,7 +48,6 @@ void outputs_release(struct outputs *outputs)
     for (size_t i = 0; i < outputs->n_bases; i++)
         topic_marks_release(&outputs->bases[i]);
     free(outputs->bases);
-    free(outputs->fenced);
     free(outputs->examples);
     esp_buf_release(&outputs->key);
     esp_buf_release(&outputs->value);

@@ -7,13 +7,14 @@
  * is taken away first.
  *
  *      first start   outputs_init, outputs_begin
- *      checkpoint    outputs_fence, outputs_archive; made visible once outputs_settled
+ *      checkpoint    outputs_fence, outputs_archive; made visible once fences_settled
  *      recovery      outputs_init, outputs_archive, outputs_cut_back
  */
 #ifndef ESP_CMD_TOPICS_OUTPUTS_H
 #define ESP_CMD_TOPICS_OUTPUTS_H
 
 #include "cmd/config/config.h"
+#include "cmd/run/fences.h"
 #include "cmd/topics/topic_marks.h"
 #include "core/buf.h"
 #include "event/drift_record.h"
@@ -50,8 +51,6 @@ struct outputs {
     struct esp_buf key, value; /* scratch */
     struct topic_marks *bases; /* (n_bases) files: each topic as it was at the first start */
     size_t n_bases, base_capacity;
-    struct esp_log_writer **fenced; /* (n_fenced) borrowed: those that the last fence was for */
-    size_t n_fenced, fenced_capacity;
 };
 
 /* topics  OUTPUT_...: those that will be written; no other outputs may have one of them */
@@ -94,13 +93,11 @@ enum esp_status outputs_write_drift(struct outputs *outputs, const struct esp_dr
  */
 enum esp_status outputs_begin(struct outputs *outputs, struct esp_error *err);
 
-/* Divides what was written before from what comes after. With the writing thread, or while it
- * stands. Errors: as esp_log_fence(). */
-enum esp_status outputs_fence(struct outputs *outputs, struct esp_error *err);
-
-/* Whether all that was written before the fence is safe: then a checkpoint that was taken at it may
- * count. As esp_log_settled(): from one other thread, also while more is written. */
-enum esp_status outputs_settled(struct outputs *outputs, bool *out_done, struct esp_error *err);
+/* Divides what was written before from what comes after: adds its fences to others. Once they are
+ * settled a checkpoint, or a snapshot, that was taken here may count. With the writing thread, or
+ * while it stands. Errors: as esp_log_fence(). */
+enum esp_status outputs_fence(const struct outputs *outputs, struct fences *fences,
+                              struct esp_error *err);
 
 /* Where each topic stands. Reading: into new outputs with the same configuration, once the decoder
  * of impressions was filled; opens writers, and changes no file. */

@@ -119,44 +119,23 @@ enum esp_status outputs_begin(struct outputs *outputs, struct esp_error *err)
 
 /* ---- a checkpoint ---------------------------------------------------------------------------- */
 
-static enum esp_status fence_writer(struct outputs *outputs, struct esp_log_writer *writer,
+static enum esp_status fence_writer(struct fences *fences, struct esp_log_writer *writer,
                                     struct esp_error *err)
 {
-    if (writer == NULL)
-        return ESP_OK;
-    enum esp_status status =
-        esp_array_grow((void **)&outputs->fenced, &outputs->fenced_capacity, outputs->n_fenced + 1,
-                       sizeof(struct esp_log_writer *), err);
-    if (status == ESP_OK)
-        status = esp_log_fence(writer, err);
-    if (status == ESP_OK)
-        outputs->fenced[outputs->n_fenced++] = writer;
-    return status;
+    return writer == NULL ? ESP_OK : fences_add(fences, writer, err);
 }
 
-enum esp_status outputs_fence(struct outputs *outputs, struct esp_error *err)
+enum esp_status outputs_fence(const struct outputs *outputs, struct fences *fences,
+                              struct esp_error *err)
 {
-    outputs->n_fenced = 0;
-    enum esp_status status = fence_writer(outputs, outputs->late, err);
+    enum esp_status status = fence_writer(fences, outputs->late, err);
     if (status == ESP_OK)
-        status = fence_writer(outputs, outputs->dead, err);
+        status = fence_writer(fences, outputs->dead, err);
     if (status == ESP_OK)
-        status = fence_writer(outputs, outputs->drift, err);
+        status = fence_writer(fences, outputs->drift, err);
     for (size_t i = 0; i < outputs->n_examples && status == ESP_OK; i++) {
         if (i == 0 || is_files(outputs)) /* in Kafka all share the first one's */
-            status = fence_writer(outputs, outputs->examples[i].writer, err);
-    }
-    return status;
-}
-
-enum esp_status outputs_settled(struct outputs *outputs, bool *out_done, struct esp_error *err)
-{
-    enum esp_status status = ESP_OK;
-    *out_done = true;
-    for (size_t i = 0; i < outputs->n_fenced && status == ESP_OK; i++) {
-        bool done = false;
-        status = esp_log_settled(outputs->fenced[i], &done, err);
-        *out_done &= done;
+            status = fence_writer(fences, outputs->examples[i].writer, err);
     }
     return status;
 }

@@ -240,17 +240,16 @@ static void count_label(struct ingest *ingest, const struct esp_label *label,
 
 /* Where the partitions are read again from for labels due from a boundary on: of all of them, or,
  * where the join has no such point of one, of none. */
-static enum esp_status note_crossing(struct ingest *ingest, int64_t boundary_us,
-                                     struct esp_error *err)
+static enum esp_status find_rewinds(const struct ingest *ingest, int64_t boundary_us,
+                                    struct rewinds *out, struct esp_error *err)
 {
     int64_t before_us = boundary_us - esp_joiner_reach_us(ingest->joiner);
-    struct rewinds rewinds = {0};
     size_t n_partitions = 0;
     bool known = true;
     for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
         n_partitions += ingest->inputs->kinds[kind].n_partitions;
-    rewinds.items = calloc(n_partitions + 1, sizeof *rewinds.items);
-    if (rewinds.items == NULL)
+    out->items = calloc(n_partitions + 1, sizeof *out->items);
+    if (out->items == NULL)
         return esp_fail(err, ESP_ENOMEM, "out of memory for %zu partitions", n_partitions);
     for (int kind = 0; kind < ESP_N_EVENT_KINDS; kind++)
         for (uint32_t p = 0; known && p < ingest->inputs->kinds[kind].n_partitions; p++) {
@@ -258,7 +257,7 @@ static enum esp_status note_crossing(struct ingest *ingest, int64_t boundary_us,
             known = esp_joiner_rewind_point(ingest->joiner, (enum esp_event_kind)kind, p, before_us,
                                             &point);
             if (known)
-                rewinds.items[rewinds.n++] = (struct esp_rewind_offset){
+                out->items[out->n++] = (struct esp_rewind_offset){
                     .topic = esp_bytes_of(ingest->run->config->options.inputs[kind].topic),
                     .partition = (int32_t)p,
                     .offset = point.offset,
@@ -266,8 +265,21 @@ static enum esp_status note_crossing(struct ingest *ingest, int64_t boundary_us,
                 };
         }
     if (!known)
-        rewinds_release(&rewinds);
-    return crossings_note(&ingest->run->crossings, boundary_us, &rewinds, err);
+        rewinds_release(out);
+    return ESP_OK;
+}
+
+static enum esp_status note_crossing(struct ingest *ingest, int64_t boundary_us,
+                                     struct esp_error *err)
+{
+    struct crossing crossing = {.boundary_us = boundary_us};
+    enum esp_status status = find_rewinds(ingest, boundary_us, &crossing.rewinds, err);
+    if (status == ESP_OK)
+        status = outputs_fence(ingest->outputs, &crossing.fences, err);
+    if (status == ESP_OK)
+        return crossings_note(&ingest->run->crossings, &crossing, err);
+    crossing_release(&crossing);
+    return status;
 }
 
 static enum esp_status take_labels(struct ingest *ingest, size_t n, struct esp_error *err)

@@ -25,7 +25,7 @@ static const int64_t look_every_us = 10 * ESP_MS; /* of who waits for the thread
 static void free_publication(struct publication *publication)
 {
     free(publication->inputs);
-    rewinds_release(&publication->rewinds);
+    crossing_release(&publication->crossing);
     free(publication);
 }
 
@@ -74,14 +74,19 @@ static int64_t time_left(void *context)
     return has_lost_patience(context) ? 0 : INT64_MAX;
 }
 
+static void say_not_yet(struct publishing *publishing, const char *why)
+{
+    int64_t now_us = run_clock_us();
+    if (publishing->said_us != 0 && now_us - publishing->said_us < say_every_us)
+        return;
+    esp_log(ESP_WARN, "a snapshot is not published yet; trying again", "why", why, NULL);
+    publishing->said_us = now_us;
+}
+
 /* A broker that is away is no failure: it is mentioned once a minute, and tried again. */
 static void wait_for_broker(struct publishing *publishing, const struct esp_error *why)
 {
-    int64_t now_us = run_clock_us();
-    if (publishing->said_us == 0 || now_us - publishing->said_us >= say_every_us) {
-        esp_log(ESP_WARN, "a snapshot is not published yet; trying again", "why", why->text, NULL);
-        publishing->said_us = now_us;
-    }
+    say_not_yet(publishing, why->text);
     struct timespec pause = {.tv_sec = retry_every_us / ESP_SECOND};
     nanosleep(&pause, NULL);
 }
@@ -95,6 +100,27 @@ static enum esp_status open_publisher(struct publishing *publishing, struct esp_
         .patience = {.stop = has_lost_patience, .context = publishing},
     };
     return esp_publisher_new(&config, &publishing->publisher, err);
+}
+
+/*
+ * Until the broker has acknowledged what was written before. False: the run is told to stop, or
+ * fails for a record that was not delivered, which its thread says.
+ */
+static bool wait_for_outputs(struct publishing *publishing, const struct fences *fences)
+{
+    bool done = publishing->log == NULL;
+    int64_t began_us = run_clock_us();
+    const struct timespec pause = {.tv_nsec = (long)(look_every_us * 1000)};
+    while (!done) {
+        if (fences_settled(fences, &done, NULL) != ESP_OK || has_lost_patience(publishing))
+            return false;
+        if (done)
+            break;
+        if (run_clock_us() - began_us >= retry_every_us)
+            say_not_yet(publishing, "the broker has not acknowledged all that was written before");
+        nanosleep(&pause, NULL);
+    }
+    return true;
 }
 
 /* Until it is published, refused for its content, or the run is told to stop. */
@@ -178,7 +204,9 @@ static bool publish_one(struct publishing *publishing, const struct publication 
     struct esp_snapshot_info info = {.manifest_json = NULL};
     enum esp_publish_result result = ESP_PUBLISH_STOPPED;
     uint64_t checksum = 0;
-    if (has_lost_patience(publishing)) { /* the file is not even looked at */
+    if (has_lost_patience(publishing) ||
+        !wait_for_outputs(publishing, &publication->crossing.fences)) {
+        /* the file is not even looked at */
         note_result(publishing, publication, ESP_OK, result, &err);
         return false;
     }
@@ -196,8 +224,8 @@ static bool publish_one(struct publishing *publishing, const struct publication 
             .manifest_json = info.manifest_json,
             .inputs = publication->inputs,
             .n_inputs = publication->n_inputs,
-            .rewinds = publication->rewinds.items,
-            .n_rewinds = publication->rewinds.n,
+            .rewinds = publication->crossing.rewinds.items,
+            .n_rewinds = publication->crossing.rewinds.n,
         };
         snprintf(what.id.run, sizeof what.id.run, "%s", info.run);
         snprintf(what.id.model, sizeof what.id.model, "%s", info.model);
@@ -362,7 +390,7 @@ static enum esp_status take_up(struct publishing *publishing, struct esp_error *
             return esp_fail(err, ESP_ENOMEM, "out of memory");
         bool is_left = access(publication->path, F_OK) == 0;
         enum esp_status status =
-            is_left ? rewinds_copy(&handed->rewinds, &publication->rewinds, err) : ESP_OK;
+            is_left ? rewinds_copy(&handed->rewinds, &publication->crossing.rewinds, err) : ESP_OK;
         if (is_left && status == ESP_OK)
             publishing->waiting[publishing->n_waiting++] = publication;
         else
@@ -375,9 +403,10 @@ static enum esp_status take_up(struct publishing *publishing, struct esp_error *
     return ESP_OK;
 }
 
-void publishing_init(struct publishing *publishing, struct run *run, struct snapshots *snapshots)
+void publishing_init(struct publishing *publishing, struct run *run, struct snapshots *snapshots,
+                     const struct outputs *outputs)
 {
-    *publishing = (struct publishing){.run = run, .snapshots = snapshots};
+    *publishing = (struct publishing){.run = run, .snapshots = snapshots, .outputs = outputs};
 }
 
 enum esp_status publishing_start(struct publishing *publishing, struct esp_error *err)
@@ -414,7 +443,7 @@ static enum esp_status note_handed(struct publishing *publishing,
 {
     struct handed *handed = publishing->handed;
     struct handed new = {.model = publication->model, .number = publication->number};
-    enum esp_status status = rewinds_copy(&publication->rewinds, &new.rewinds, err);
+    enum esp_status status = rewinds_copy(&publication->crossing.rewinds, &new.rewinds, err);
     if (status != ESP_OK)
         return status;
     if (publishing->n_handed == MOST_HANDED) {
@@ -436,7 +465,9 @@ enum esp_status publishing_take(void *context, size_t model, int64_t number, con
     note_inputs(publication, run);
     enum esp_status status =
         crossings_find(&run->crossings, number * run->config->options.snapshot_every_us,
-                       &publication->rewinds, err);
+                       &publication->crossing, err);
+    if (status == ESP_OK && publishing->outputs != NULL)
+        status = outputs_fence(publishing->outputs, &publication->crossing.fences, err);
     if (status == ESP_OK)
         status = give_second_name(path, publication->path, err);
     if (status == ESP_OK)

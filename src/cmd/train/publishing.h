@@ -9,6 +9,10 @@
  * until it is there or the run is told to stop. What cannot be published for its
  * content (a number that is live with other bytes) is said and counted, and the run goes on.
  *
+ * On Kafka a snapshot is published once the broker has acknowledged what was written of records
+ * that a run which begins with it does not read again: nothing else would bring that back if the
+ * state folder were lost with this process. A folder is read again from its first record.
+ *
  * A file that waits has a second name in the folder, which goes when it was dealt with. So a run
  * that begins again knows what its predecessor had still to do: of what the checkpoint says was
  * handed over last, that whose second name is there. It is handed over once more; if it had been
@@ -21,6 +25,7 @@
 #define ESP_CMD_TRAIN_PUBLISHING_H
 
 #include "cmd/run/run.h"
+#include "cmd/topics/outputs.h"
 #include "cmd/train/snapshots.h"
 #include "core/queue.h"
 #include "snapshot/publisher.h"
@@ -38,7 +43,7 @@ struct publication {
     int64_t number;
     struct esp_input_offset *inputs; /* (n_inputs) where reading was; owned */
     size_t n_inputs;
-    struct rewinds rewinds;
+    struct crossing crossing;
     char path[]; /* NUL-terminated */
 };
 
@@ -50,9 +55,10 @@ struct handed {
 };
 
 struct publishing {
-    struct run *run;     /* borrowed */
-    struct esp_log *log; /* of its own; NULL: files */
-    char *place;         /* the topic or the folder */
+    struct run *run;               /* borrowed */
+    const struct outputs *outputs; /* the learning thread's, borrowed */
+    struct esp_log *log;           /* of its own; NULL: files */
+    char *place;                   /* the topic or the folder */
     struct esp_publisher *publisher;
     struct esp_queue *queue;     /* of struct publication; NULL: off */
     struct snapshots *snapshots; /* borrowed: whose runs */
@@ -66,7 +72,9 @@ struct publishing {
     int64_t said_us; /* monotonic; when a broker that is away was last mentioned */
 };
 
-void publishing_init(struct publishing *publishing, struct run *run, struct snapshots *snapshots);
+/* outputs  the learning thread's; NULL: it has none. All are borrowed. */
+void publishing_init(struct publishing *publishing, struct run *run, struct snapshots *snapshots,
+                     const struct outputs *outputs);
 
 /*
  * What was handed over last, and what was counted. Writing: from the learning thread, or in a

@@ -25,6 +25,7 @@ void train_release(struct train *train)
     learning_release(&train->learning);
     outputs_release(&train->ingest_outputs);
     outputs_release(&train->learning_outputs);
+    fences_release(&train->checkpoint_fences);
     for (size_t i = 0; i < TRAIN_BATCHES; i++)
         esp_example_batch_release(&train->batches[i]);
     esp_queue_free(train->full);
@@ -231,7 +232,8 @@ static enum esp_status make_stages(struct train *train, struct esp_error *err)
     outputs_init(&train->learning_outputs, learned, &train->config, train->inputs.log, impressions);
     enum esp_status status = learning_init(&train->learning, &train->run, &train->learning_outputs,
                                            train->full, train->empty, err);
-    publishing_init(&train->publishing, &train->run, &train->learning.snapshots);
+    publishing_init(&train->publishing, &train->run, &train->learning.snapshots,
+                    &train->learning_outputs);
     if (status == ESP_OK)
         status = look_at_inputs(train, err);
     if (status == ESP_OK)

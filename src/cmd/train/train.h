@@ -28,6 +28,7 @@ struct train {
     struct esp_queue *full, *empty;
     struct esp_example_batch batches[TRAIN_BATCHES];
     struct outputs ingest_outputs, learning_outputs; /* one a thread */
+    struct fences checkpoint_fences;                 /* of both, at the last standstill */
     struct learning learning;
     struct publishing publishing;
     struct join_store store;

@@ -161,11 +161,13 @@ enum esp_status train_state_read(struct train *train, const struct esp_checkpoin
 
 enum esp_status train_state_settle(struct train *train, struct esp_error *err)
 {
+    struct fences *fences = &train->checkpoint_fences;
     enum esp_status status = measuring_settle(&train->learning.measuring, err);
+    fences_release(fences);
     if (status == ESP_OK)
-        status = outputs_fence(&train->ingest_outputs, err);
+        status = outputs_fence(&train->ingest_outputs, fences, err);
     if (status == ESP_OK)
-        status = outputs_fence(&train->learning_outputs, err);
+        status = outputs_fence(&train->learning_outputs, fences, err);
     if (status != ESP_OK)
         return status;
     inputs_note(&train->inputs);
@@ -175,9 +177,7 @@ enum esp_status train_state_settle(struct train *train, struct esp_error *err)
 
 enum esp_status train_state_settled(struct train *train, bool *out_done, struct esp_error *err)
 {
-    enum esp_status status = outputs_settled(&train->ingest_outputs, out_done, err);
-    if (status == ESP_OK && *out_done)
-        status = outputs_settled(&train->learning_outputs, out_done, err);
+    enum esp_status status = fences_settled(&train->checkpoint_fences, out_done, err);
     if (status == ESP_OK && *out_done)
         status = snapshots_sync(&train->learning.snapshots, err);
     return status;
