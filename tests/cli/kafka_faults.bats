@@ -294,6 +294,11 @@ essence() { # NAME
     run --separate-stderr espalier score --config e.ini --snapshot one.safetensors
     [ "$status" -eq 65 ]
     [[ $stderr =~ partition\ [01]:\ offset\ [0-9]+\ is\ beyond\ the\ end,\ [0-9]+:\ the\ topic\ was\ cut\ off ]]
+    simulate --first 100000 --impressions 6000
+    run --separate-stderr espalier score --config e.ini --snapshot one.safetensors
+    [ "$status" -eq 65 ]
+    [[ $stderr =~ offset\ [0-9]+\ holds\ another\ record\ than\ was\ read\ there:\ the\ topic\ was\ made\ anew ]]
+    [[ $stderr == *"says where to go on: remove it to go on elsewhere"* ]]
     topic_tool "$broker" truncate "${prefix}impressions" 3
     rm -r espalier-state
     espalier score --config e.ini --snapshot one.safetensors --summary s.json >/dev/null 2>&1

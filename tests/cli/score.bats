@@ -85,7 +85,8 @@ simulate() { # [option...]
     for content in '{"version": 1' '{"version": 2, "next": []}' \
         '{"version": 1, "topic": "clicks", "output": "espalier.scores", "root": "data", "next": []}' \
         '{"version": 1, "topic": "impressions", "output": "espalier.scores", "root": "data", "next": [1, 2, 3, 4]}' \
-        '{"version": 1, "topic": "impressions", "output": "espalier.scores", "root": "data", "next": [-4]}'; do
+        '{"version": 1, "topic": "impressions", "output": "espalier.scores", "root": "data", "next": [-4]}' \
+        '{"version": 2, "topic": "impressions", "output": "espalier.scores", "root": "data", "next": [4], "last": ["4"]}'; do
         echo "$content" >espalier-state/score.impressions.espalier.scores.json
         run --separate-stderr espalier score --config e.ini --snapshot one.safetensors
         [ "$status" -eq 65 ]

@@ -247,8 +247,14 @@ static enum esp_status read_once(struct score_loop *loop, struct esp_error *err)
     size_t p = next_partition(loop), n = 0;
     struct score_partition *partition = &loop->partitions[p];
     enum esp_log_position position = ESP_LOG_MORE;
+    struct esp_error why = {0};
     enum esp_status status = esp_log_read(partition->reader, loop->records, loop->config.read_batch,
-                                          lull(loop), &n, &position, err);
+                                          lull(loop), &n, &position, &why);
+    if (status == ESP_EDATA)
+        return esp_fail(err, status, "%s; %s says where to go on: remove it to go on elsewhere",
+                        why.text, loop->positions.path);
+    if (status != ESP_OK)
+        return esp_fail(err, status, "%s", why.text);
     loop->n_fruitless = n > 0 ? 0 : loop->n_fruitless + 1;
     if (status == ESP_OK && n > 0)
         status = decode(loop, &n, err);

@@ -3,21 +3,24 @@
  *
  *     FOLDER/score.TOPIC.OUTPUT.json
  *     {"version": 2, "topic": T, "output": O, "root": folder or null, "next": [offset or null,
- * ...], "marks": {"OUTPUT": [[file, length, end], ...], ...}}
+ * ...], "last": ["16 hexadecimal digits" or null, ...], "places": [[file, ...] or null, ...],
+ * "marks": {"OUTPUT": [[file, length, end], ...], ...}}
  *
- * "marks" are of files, a line of numbers a partition as in struct esp_log_mark. Version 1 had
- * none.
+ * "last" are Kafka's, the fingerprint of the record before the next one; "places" and "marks" are
+ * of files, as in struct esp_log_place and struct esp_log_mark. Version 1 had none.
  */
 #include "cmd/score/score_positions.h"
 
+#include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cmd/run/json_file.h"
 
-enum { POSITIONS_VERSION = 2 };
+enum { POSITIONS_VERSION = 2, FINGERPRINT_DIGITS = 16 };
 
 /* A file of another shape, or of other topics. */
 static enum esp_status refuse(const struct score_positions *positions, const char *what,
@@ -89,6 +92,21 @@ static bool take_places(struct score_positions *positions, const json_t *list)
     return true;
 }
 
+static bool take_fingerprints(struct score_positions *positions, const json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list) && i < positions->n; i++) {
+        const json_t *item = json_array_get(list, i);
+        const char *text = json_string_value(item);
+        if (json_is_null(item))
+            continue;
+        if (text == NULL || strlen(text) != FINGERPRINT_DIGITS ||
+            strspn(text, "0123456789abcdef") != FINGERPRINT_DIGITS)
+            return false;
+        positions->places[i].last = strtoull(text, NULL, 16);
+    }
+    return true;
+}
+
 static enum esp_status take(struct score_positions *positions, const json_t *root,
                             struct esp_error *err)
 {
@@ -109,7 +127,8 @@ static enum esp_status take(struct score_positions *positions, const json_t *roo
             return refuse(positions, "holds no positions that this version can read", err);
         positions->next[i] = begun ? json_integer_value(offset) : -1;
     }
-    if (!take_places(positions, json_object_get(root, "places")))
+    if (!take_places(positions, json_object_get(root, "places")) ||
+        !take_fingerprints(positions, json_object_get(root, "last")))
         return refuse(positions, "holds no places that this version can read", err);
     return take_marks(positions, json_object_get(root, "marks"), err);
 }
@@ -220,8 +239,10 @@ void score_positions_note(struct score_positions *positions, size_t partition,
 {
     struct esp_log_place place;
     esp_log_reader_place(reader, &place);
-    /* Not what a batch that was called off has read: from the place before it is as good. */
-    if (positions->root != NULL && place.offset == positions->next[partition])
+    bool is_scored = place.offset == positions->next[partition]; /* else it was called off */
+    if (positions->root == NULL)
+        positions->places[partition].last = is_scored ? place.last : 0;
+    else if (is_scored) /* from the place before it is as good */
         positions->places[partition] = place;
 }
 
@@ -237,6 +258,23 @@ static json_t *pack_places(const struct score_positions *positions)
                            ? json_null()
                            : json_pack("[s,I,I,I]", place->file, (json_int_t)place->n_before,
                                        (json_int_t)place->at, (json_int_t)place->first)) == 0;
+    }
+    if (ok)
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
+/* NULL: out of memory. */
+static json_t *pack_fingerprints(const struct score_positions *positions)
+{
+    json_t *list = json_array();
+    bool ok = list != NULL;
+    for (size_t i = 0; ok && i < positions->n; i++) {
+        char text[FINGERPRINT_DIGITS + 1];
+        snprintf(text, sizeof text, "%016" PRIx64, positions->places[i].last);
+        ok = json_array_append_new(list, positions->places[i].last == 0 ? json_null()
+                                                                        : json_string(text)) == 0;
     }
     if (ok)
         return list;
@@ -280,9 +318,10 @@ enum esp_status score_positions_save(const struct score_positions *positions, st
                                              ? json_null()
                                              : json_integer(positions->next[i])) == 0;
     json_t *root =
-        json_pack("{s:i, s:s, s:s, s:s?, s:o, s:o, s:o}", "version", POSITIONS_VERSION, "topic",
-                  positions->topic, "output", positions->output, "root", positions->root, "next",
-                  next, "places", pack_places(positions), "marks", pack_marks(positions));
+        json_pack("{s:i, s:s, s:s, s:s?, s:o, s:o, s:o, s:o}", "version", POSITIONS_VERSION,
+                  "topic", positions->topic, "output", positions->output, "root", positions->root,
+                  "next", next, "last", pack_fingerprints(positions), "places",
+                  pack_places(positions), "marks", pack_marks(positions));
     enum esp_status status = root == NULL || !ok
                                  ? esp_fail(err, ESP_ENOMEM, "out of memory for positions")
                                  : json_file_write(positions->path, root, NULL, err);

@@ -28,8 +28,8 @@ struct score_positions {
     const char *topic, *output;      /* borrowed from the configuration */
     const char *root;                /* of a log of files; NULL: Kafka */
     int64_t *next;                   /* (n) the next record of each partition; -1: not begun */
-    struct esp_log_place *places;    /* (n) files: where that record is, or one before it; file "":
-                                        not known */
+    struct esp_log_place *places;    /* (n) Kafka: `last` alone. Files: where that record is, or one
+                                        before it; file "": not known */
     size_t n;
     struct topic_marks marks[N_SCORE_MARKS]; /* files: where the outputs stand; else empty */
     bool is_known; /* the topic was scored before, or is being: what has not begun is new in it */
