@@ -136,13 +136,16 @@ static void *worker_main(void *argument)
     }
 }
 
-/* Starts one worker with every signal blocked: signals are for the threads that the command owns.
- * Errors: ESP_ENOMEM. */
+/* Starts one worker with every signal blocked but those that its own faults raise: others are for
+ * the threads that the command owns. Errors: ESP_ENOMEM. */
 static enum esp_status start_worker(struct worker *worker, struct esp_error *err)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+    sigset_t blocked, before;
+    sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigdelset(&blocked, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
     int failure = pthread_create(&worker->thread, NULL, worker_main, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failure == 0

@@ -16,7 +16,7 @@ struct esp_pool;
 
 /*
  * Starts n_threads - 1 workers; the caller of esp_pool_run() is the remaining one. The workers
- * block all signals.
+ * block all signals but those that a fault of their own raises.
  * Errors: ESP_EINVAL (n_threads 0 or over 256), ESP_ENOMEM.
  */
 enum esp_status esp_pool_new(size_t n_threads, struct esp_pool **out, struct esp_error *err);

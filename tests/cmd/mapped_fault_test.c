@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -11,6 +12,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "core/pool.h"
 #include "testkit.h"
 
 enum { N_PAGES = 4 };
@@ -48,24 +50,43 @@ static void touch_cut_file(const char *path)
     sink = memory[(N_PAGES - 1) * page];
 }
 
-static void kill_itself(const char *path)
+static pthread_t main_thread;
+
+/* In the other thread; this one waits for the end of the process. */
+static void touch_if_worker(void *path, size_t task, size_t worker)
 {
-    (void)path;
-    kill(getpid(), SIGBUS); /* of no page */
-    for (;;)                /* the handler leaves the next one to the system */
-        kill(getpid(), SIGBUS);
+    (void)task, (void)worker;
+    while (pthread_equal(pthread_self(), main_thread))
+        pause();
+    touch_cut_file(path);
 }
 
-static void test_names_the_file(void)
+static void touch_in_a_pool(const char *path)
 {
-    char *folder = g_dir_make_tmp("mapped-XXXXXX", NULL);
+    struct esp_pool *pool = NULL;
+    main_thread = pthread_self();
+    if (esp_pool_new(2, &pool, NULL) != ESP_OK)
+        _exit(EX_SOFTWARE);
+    esp_pool_run(pool, 2, touch_if_worker, (void *)(uintptr_t)path);
+}
+
+static void raise_another(const char *path)
+{
+    (void)path;
+    raise(SIGBUS); /* of no page */
+}
+
+static void names_the_file(void (*body)(const char *path))
+{
+    char *made = g_dir_make_tmp("mapped-XXXXXX", NULL);
+    char *folder = realpath(made, NULL); /* as the kernel names it */
     /* A name that has what lines and fields are parted by. */
     char *path = g_build_filename(folder, "0 a-b segment", NULL);
     char *said = g_build_filename(folder, "said", NULL);
     size_t size = N_PAGES * (size_t)sysconf(_SC_PAGESIZE);
     char *zeros = g_malloc0(size);
     g_assert_true(g_file_set_contents(path, zeros, (gssize)size, NULL));
-    int status = run_child(touch_cut_file, path, said);
+    int status = run_child(body, path, said);
     char *text = NULL;
     g_assert_true(g_file_get_contents(said, &text, NULL, NULL));
     g_assert_true(WIFEXITED(status));
@@ -81,12 +102,23 @@ static void test_names_the_file(void)
     g_free(zeros);
     g_free(said);
     g_free(path);
-    g_free(folder);
+    free(folder);
+    g_free(made);
+}
+
+static void test_names_the_file(void)
+{
+    names_the_file(touch_cut_file);
+}
+
+static void test_names_it_in_a_pool(void)
+{
+    names_the_file(touch_in_a_pool);
 }
 
 static void test_leaves_others_alone(void)
 {
-    int status = run_child(kill_itself, NULL, "/dev/null");
+    int status = run_child(raise_another, NULL, "/dev/null");
     g_assert_true(WIFSIGNALED(status));
     g_assert_cmpint(WTERMSIG(status), ==, SIGBUS);
 }
@@ -95,6 +127,7 @@ int main(int argc, char **argv)
 {
     test_start(&argc, &argv);
     g_test_add_func("/mapped_fault/a file that was cut is named", test_names_the_file);
+    g_test_add_func("/mapped_fault/a thread of a pool names it, too", test_names_it_in_a_pool);
     g_test_add_func("/mapped_fault/another SIGBUS kills as ever", test_leaves_others_alone);
     return g_test_run();
 }

@@ -95,13 +95,14 @@ static void leave(int signal_number, siginfo_t *info, void *context)
     static const char head[] = "espalier: ";
     static const char tail[] =
         ": a page of it cannot be read: the disk failed, or the file was cut short while it was in "
-        "use; look after the disk and start again, what is damaged is known by its checksum\n";
+        "use; look after the disk: what is damaged is found by its checksum at the next start\n";
     char line[MOST_LINE];
     const char *path =
         info->si_code == BUS_ADRERR ? find_file((uintptr_t)info->si_addr, line) : NULL;
     if (path == NULL) {
         signal(signal_number, SIG_DFL);
-        return; /* to the same access, which kills now */
+        raise(signal_number); /* kills when the handler is left */
+        return;
     }
     const struct iovec parts[] = {
         {(void *)(uintptr_t)head, sizeof head - 1},
