@@ -45,7 +45,8 @@ struct kafka_reader {
     int64_t start;            /* offsets before it are not given */
     int64_t end;              /* a bounded reader's: offsets from here on are not given */
     uint64_t last;            /* fingerprint of the record before next_offset; 0: none is known */
-    rd_kafka_queue_t *queue;  /* owned */
+    uint64_t expected; /* that of start - 1, which is fetched for this; 0: not, or not any more */
+    rd_kafka_queue_t *queue;       /* owned */
     rd_kafka_message_t **messages; /* capacity of them, owned */
     size_t n_messages, capacity;
     struct esp_error failed; /* came behind records, which were given first; final */
@@ -143,6 +144,47 @@ static enum esp_status fail_gap(const struct kafka_reader *reader, int64_t wante
     return esp_log_fail_gap(reader->topic, partition, wanted, first, end, err);
 }
 
+/* A partition's queue outlives its readers: what an earlier one left in it, the end that it saw
+ * among it, must not be taken for this one's. */
+static void drop_leftovers(rd_kafka_queue_t *queue)
+{
+    rd_kafka_message_t *message;
+    while (rd_kafka_consume_batch_queue(queue, 0, &message, 1) == 1)
+        rd_kafka_message_destroy(message);
+}
+
+static enum esp_status assign(struct kafka_reader *reader, int64_t offset, struct esp_error *err)
+{
+    rd_kafka_t *consumer = reader->kafka->consumer;
+    reader->queue = rd_kafka_queue_get_partition(consumer, reader->topic, reader->partition);
+    if (reader->queue == NULL)
+        return esp_fail(err, ESP_EBROKER, "%s [%d]: no queue", reader->topic, reader->partition);
+    rd_kafka_queue_forward(reader->queue, NULL); /* records come here, not to the handle's queue */
+    drop_leftovers(reader->queue);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    /* Not BEGINNING: a partition that was read before may then start at its old end. */
+    rd_kafka_topic_partition_list_add(list, reader->topic, reader->partition)->offset = offset;
+    rd_kafka_error_t *error = rd_kafka_incremental_assign(consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (error == NULL) {
+        reader->is_assigned = true;
+        return ESP_OK;
+    }
+    enum esp_status status = esp_fail(err, ESP_EBROKER, "%s [%d]: %s", reader->topic,
+                                      reader->partition, rd_kafka_error_string(error));
+    rd_kafka_error_destroy(error);
+    return status;
+}
+
+static enum esp_status begin_at_start(struct kafka_reader *reader, struct esp_error *err)
+{
+    reader->expected = 0;
+    unassign(reader);
+    rd_kafka_queue_destroy(reader->queue);
+    reader->queue = NULL;
+    return assign(reader, reader->start, err);
+}
+
 /* An event of the queue that is no record. */
 static enum esp_status take_event(struct kafka_reader *reader, const rd_kafka_message_t *message,
                                   struct esp_error *err)
@@ -157,6 +199,8 @@ static enum esp_status take_event(struct kafka_reader *reader, const rd_kafka_me
         return ESP_OK;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+        if (reader->expected != 0) /* the record before the start has just gone: do without */
+            return begin_at_start(reader, err);
         return fail_gap(reader, reader->stats.next_offset, err);
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
@@ -200,10 +244,14 @@ static uint64_t fingerprint_of(const rd_kafka_message_t *message)
 }
 
 /* Of a message before the start, which is fetched for this alone. */
-static enum esp_status check_same_topic(const struct kafka_reader *reader,
+static enum esp_status check_same_topic(struct kafka_reader *reader,
                                         const rd_kafka_message_t *message, struct esp_error *err)
 {
-    if (message->offset != reader->start - 1 || fingerprint_of(message) == reader->last)
+    uint64_t expected = reader->expected;
+    if (expected == 0 || message->offset != reader->start - 1)
+        return ESP_OK;
+    reader->expected = 0;
+    if (fingerprint_of(message) == expected)
         return ESP_OK;
     return esp_fail(err, ESP_EDATA,
                     "topic %s, partition %ld: offset %lld holds another record than was read "
@@ -404,43 +452,13 @@ static enum esp_status find_bounds(struct kafka_reader *reader, int64_t offset, 
         return esp_log_fail_gap(reader->topic, partition, offset, low, high, err);
     reader->stats.next_offset = offset == ESP_OFFSET_EARLIEST ? low : offset;
     reader->start = is_gap ? low : reader->stats.next_offset; /* the library goes anywhere, then */
-    bool knows_before = reader->last != 0 && offset > low && !is_gap;
+    bool knows_before =
+        reader->last != 0 && offset > low && !is_gap && !reader->kafka->resets_offsets;
+    reader->expected = knows_before ? reader->last : 0;
     *fetch_from = knows_before ? offset - 1 : reader->stats.next_offset;
     reader->stats.end_offset = high;
     reader->end = reader->follow ? INT64_MAX : high;
     return ESP_OK;
-}
-
-/* A partition's queue outlives its readers: what an earlier one left in it, the end that it saw
- * among it, must not be taken for this one's. */
-static void drop_leftovers(rd_kafka_queue_t *queue)
-{
-    rd_kafka_message_t *message;
-    while (rd_kafka_consume_batch_queue(queue, 0, &message, 1) == 1)
-        rd_kafka_message_destroy(message);
-}
-
-static enum esp_status assign(struct kafka_reader *reader, int64_t offset, struct esp_error *err)
-{
-    rd_kafka_t *consumer = reader->kafka->consumer;
-    reader->queue = rd_kafka_queue_get_partition(consumer, reader->topic, reader->partition);
-    if (reader->queue == NULL)
-        return esp_fail(err, ESP_EBROKER, "%s [%d]: no queue", reader->topic, reader->partition);
-    rd_kafka_queue_forward(reader->queue, NULL); /* records come here, not to the handle's queue */
-    drop_leftovers(reader->queue);
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    /* Not BEGINNING: a partition that was read before may then start at its old end. */
-    rd_kafka_topic_partition_list_add(list, reader->topic, reader->partition)->offset = offset;
-    rd_kafka_error_t *error = rd_kafka_incremental_assign(consumer, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    if (error == NULL) {
-        reader->is_assigned = true;
-        return ESP_OK;
-    }
-    enum esp_status status = esp_fail(err, ESP_EBROKER, "%s [%d]: %s", reader->topic,
-                                      reader->partition, rd_kafka_error_string(error));
-    rd_kafka_error_destroy(error);
-    return status;
 }
 
 enum esp_status esp_kafka_reader_new(struct esp_log *log, const char *topic, size_t partition,

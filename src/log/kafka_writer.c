@@ -46,7 +46,8 @@ struct esp_kafka_writer {
     size_t next_round_robin;
     size_t n_unpolled;                  /* appends since the last poll */
     atomic_uint_fast64_t n_outstanding; /* appended, not yet delivered or failed */
-    atomic_uint_fast64_t n_given_up;    /* found no room while an end was wanted */
+    atomic_uint_fast64_t n_given_up;    /* found no room while an end was wanted, since a flush */
+    atomic_uint_fast64_t n_lost;        /* the same, ever */
     atomic_bool has_failed;             /* `failed` is set and final */
     bool is_freed;                 /* offsets have no place to go any more; guarded by the lock */
     struct esp_error failed;       /* the first failure; guarded by the log's lock until then */
@@ -259,6 +260,7 @@ static enum esp_status kafka_append(struct esp_log_writer *base, int32_t partiti
         atomic_fetch_sub(&writer->n_outstanding, 1);
         atomic_fetch_sub(&writer->epoch->n_outstanding, 1);
         atomic_fetch_add(&writer->n_given_up, code == RD_KAFKA_RESP_ERR__QUEUE_FULL);
+        atomic_fetch_add(&writer->n_lost, code == RD_KAFKA_RESP_ERR__QUEUE_FULL);
         status = check_failed(writer, err);
         if (offset != NULL)
             end_note(note, -1);
@@ -386,9 +388,9 @@ static enum esp_status kafka_settled(struct esp_log_writer *base, uint64_t fence
         n_left += epoch->number <= fence ? atomic_load(&epoch->n_outstanding) : 0;
     pthread_mutex_unlock(&writer->kafka->lock);
     enum esp_status status = check_failed(writer, err);
-    uint64_t n_given_up = atomic_load(&writer->n_given_up);
-    if (status == ESP_OK && n_given_up > 0)
-        status = fail_unacknowledged(writer, n_given_up, true, err);
+    uint64_t n_lost = atomic_load(&writer->n_lost);
+    if (status == ESP_OK && n_lost > 0)
+        status = fail_unacknowledged(writer, n_lost, true, err);
     *out_done = status == ESP_OK && n_left == 0;
     return status;
 }

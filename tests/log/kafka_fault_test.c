@@ -609,6 +609,19 @@ static void read_on(struct scene *scene, struct esp_log_place *place)
     esp_log_reader_free(reader);
 }
 
+/* The record before the place is gone by the time that it is fetched: the reader does without. */
+static void test_record_before_is_gone(struct scene *scene, gconstpointer more)
+{
+    (void)more;
+    fill(scene, 0, N_RECORDS);
+    struct esp_log_place place = {.offset = ESP_OFFSET_EARLIEST};
+    read_on(scene, &place);
+    rd_kafka_mock_push_request_errors(scene->cluster, FETCH, 1,
+                                      RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE);
+    read_on(scene, &place);
+    g_assert_cmpint(place.offset, >, 1);
+}
+
 /* A reader goes on from another one's place with the next record; in a topic whose record before
  * that place is another one, the first read says so, and gives nothing. */
 static void test_made_anew(struct scene *scene, gconstpointer more)
@@ -648,6 +661,7 @@ int main(int argc, char **argv)
         {"/faults/an offset falls out of the log", test_gap_while_reading, NULL},
         {"/faults/records before a gap are given", test_gap_behind_records, small_fetches},
         {"/faults/a topic was made anew", test_made_anew, NULL},
+        {"/faults/the record before a place is gone", test_record_before_is_gone, NULL},
         {"/faults/a flush keeps its time", test_flush_in_time, NULL},
         {"/faults/freed with records under way", test_free_unflushed, NULL},
         {"/faults/a full queue slows the writer", test_full_queue, small_queue},
