@@ -107,9 +107,11 @@ static void run_threads(struct train *train, struct watch *watch)
 }
 
 /* A start from snapshots that were newer than all that is due: not one label was learned. */
-static void say_nothing_new(const struct ingest_status *ingest)
+static void say_nothing_new(const struct run *run)
 {
-    if (ingest->labels_before > 0 && ingest->labels[0] + ingest->labels[1] + ingest->labels[2] == 0)
+    const struct ingest_status *ingest = &run->ingest;
+    if (run->failure.status == ESP_OK && !stop_asked() && ingest->labels_before > 0 &&
+        ingest->labels[0] + ingest->labels[1] + ingest->labels[2] == 0)
         esp_log(ESP_INFO,
                 "nothing was learned: every label that is due was in the snapshot that the run "
                 "went on from",
@@ -126,7 +128,7 @@ static int train_run(struct train *train, struct supervise *supervise)
     if (train->run.failure.status == ESP_OK)
         checkpoints_write(&train->checkpoints, train->run.ingest.watermark_us, &train->run.failure);
     publishing_end(&train->publishing);
-    say_nothing_new(&train->run.ingest);
+    say_nothing_new(&train->run);
     display_end(&watch.display);
     display_write(&watch.display, stdout);
     struct esp_error err = train->run.failure;

@@ -230,16 +230,26 @@ stop_at() { # NAME SNAPSHOT [option...]
 }
 
 @test "a run that was stopped while it ended goes on with that alone, followed or not" {
-    simulate
-    # Nothing is due before the end, and to learn what is due then takes a while.
-    big=(-o join.click_window=90d -o 'model a.layers=512, 512')
+    # Nothing is due before the end, and to learn what is due then takes a while: more than what
+    # waits between the threads, which is learned in any case. All is due before one boundary.
+    simulate --impressions 200000
+    big=(-o join.click_window=90d -o 'model a.layers=256, 256' -o snapshot.every=10d
+        -o drift.window=10d)
     undisturbed plain "${big[@]}"
+    whole=$(jq .models[0].examples_learned plain.json)
     start ending "${big[@]}"
     wait_until test -e in/espalier.examples
     kill -TERM "$pid"
     wait "$pid"
-    learned=$(jq .models[0].examples_learned ending.json)
-    [ "$learned" -lt "$(jq .models[0].examples_learned plain.json)" ]
+    once=$(jq .models[0].examples_learned ending.json)
+    [ "$once" -lt "$whole" ]
+    start again --follow "${big[@]}" -o input.at_end=auto
+    wait_until grep -qF "the run before has ended time" again.log
+    wait_until grep -qF "msg=starting" again.log
+    kill -TERM "$pid"
+    wait "$pid"
+    twice=$(jq .models[0].examples_learned again.json)
+    [ "$twice" -lt "$whole" ]
     learn ended --follow "${big[@]}" -o input.at_end=auto
     grep -qF "the run before has ended time" ended.log
     diff <(essence plain) <(essence ended)

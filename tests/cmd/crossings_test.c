@@ -223,6 +223,22 @@ static void a_damaged_state_is_refused_or_one_that_can_be(void)
     g_byte_array_free(bytes, TRUE);
 }
 
+/* As a run notes that was stopped while it ended, and the one that goes on. */
+static void the_last_word_on_a_boundary_counts(void)
+{
+    struct crossings crossings;
+    struct crossing found;
+    crossings_init(&crossings, &config);
+    note(&crossings, EVERY, 5);
+    note(&crossings, 2 * EVERY, 7);
+    note(&crossings, 2 * EVERY, 8);
+    g_assert_cmpuint(crossings.n, ==, 2);
+    g_assert_cmpint(crossings_find(&crossings, 2 * EVERY, &found, NULL), ==, ESP_OK);
+    g_assert_cmpint(found.rewinds.items[0].offset, ==, 8);
+    crossing_release(&found);
+    crossings_release(&crossings);
+}
+
 int main(int argc, char **argv)
 {
     test_start(&argc, &argv);
@@ -230,6 +246,8 @@ int main(int argc, char **argv)
                     every_boundary_that_learning_crosses_was_noted);
     g_test_add_func("/crossings/a boundary that was not noted has no points",
                     a_boundary_that_was_not_noted_has_no_points);
+    g_test_add_func("/crossings/of one boundary the last counts",
+                    the_last_word_on_a_boundary_counts);
     g_test_add_func("/crossings/without snapshots nothing is crossed",
                     without_snapshots_nothing_is_crossed);
     g_test_add_func("/crossings/a damaged state is refused, or one that can be",

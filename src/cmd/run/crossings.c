@@ -68,10 +68,10 @@ bool crossings_ends(struct crossings *crossings, int64_t *out_boundary_us)
     return crossings->next_us != ESP_TIME_NONE && cross(crossings, out_boundary_us);
 }
 
-enum esp_status crossings_note(struct crossings *crossings, struct crossing *crossing,
-                               struct esp_error *err)
+/* Takes it over, on failure as well. With the lock held, or while both threads stand. */
+static enum esp_status append(struct crossings *crossings, struct crossing *crossing,
+                              struct esp_error *err)
 {
-    pthread_mutex_lock(&crossings->lock);
     void *items = crossings->items;
     enum esp_status status = esp_array_grow(&items, &crossings->capacity, crossings->n + 1,
                                             sizeof *crossings->items, err);
@@ -80,8 +80,19 @@ enum esp_status crossings_note(struct crossings *crossings, struct crossing *cro
         crossings->items[crossings->n++] = *crossing;
     else
         crossing_release(crossing);
-    pthread_mutex_unlock(&crossings->lock);
     *crossing = (struct crossing){0};
+    return status;
+}
+
+enum esp_status crossings_note(struct crossings *crossings, struct crossing *crossing,
+                               struct esp_error *err)
+{
+    pthread_mutex_lock(&crossings->lock);
+    size_t n = crossings->n;
+    if (n > 0 && crossings->items[n - 1].boundary_us == crossing->boundary_us)
+        crossing_release(&crossings->items[--crossings->n]);
+    enum esp_status status = append(crossings, crossing, err);
+    pthread_mutex_unlock(&crossings->lock);
     return status;
 }
 
@@ -117,7 +128,7 @@ static struct crossing *add_item(struct esp_archive *archive, struct crossings *
 {
     struct crossing none = {0};
     struct esp_error err = {0};
-    if (crossings_note(crossings, &none, &err) == ESP_OK)
+    if (append(crossings, &none, &err) == ESP_OK)
         return &crossings->items[crossings->n - 1];
     esp_archive_fail(archive, err.status, "%s", err.text);
     return NULL;

@@ -61,7 +61,8 @@ void crossings_kept(struct crossings *crossings);
 /* Time has ended, and with it the last boundary is crossed: as crossings_meets(). */
 bool crossings_ends(struct crossings *crossings, int64_t *out_boundary_us);
 
-/* Takes it over, on failure as well. Errors: ESP_ENOMEM. */
+/* Takes it over, on failure as well, and in the place of one of the same boundary.
+ * Errors: ESP_ENOMEM. */
 enum esp_status crossings_note(struct crossings *crossings, struct crossing *crossing,
                                struct esp_error *err);
 

@@ -273,8 +273,9 @@ static enum esp_status note_crossing(struct ingest *ingest, int64_t boundary_us,
                                      struct esp_error *err)
 {
     struct crossing crossing = {.boundary_us = boundary_us};
+    bool is_kafka = ingest->run->config->options.files_root == NULL; /* see publishing.h */
     enum esp_status status = find_rewinds(ingest, boundary_us, &crossing.rewinds, err);
-    if (status == ESP_OK)
+    if (status == ESP_OK && is_kafka)
         status = outputs_fence(ingest->outputs, &crossing.fences, err);
     if (status == ESP_OK)
         return crossings_note(&ingest->run->crossings, &crossing, err);
@@ -535,12 +536,13 @@ static enum esp_status finish(struct ingest *ingest, struct esp_error *err)
     }
     if (status == ESP_OK)
         status = drain(ingest, err);
+    /* A stop ends the draining, too: labels may be left that the next run learns. */
+    closes &= !atomic_load(&ingest->run->stop);
     int64_t boundary_us;
     if (status == ESP_OK && closes && crossings_ends(&ingest->run->crossings, &boundary_us))
         status = note_crossing(ingest, boundary_us, err);
-    /* A stop ends the draining, too: labels may be left that nobody will ever learn. */
     if (status == ESP_OK)
-        ingest->status.is_over = hand_over(ingest) && closes && !atomic_load(&ingest->run->stop);
+        ingest->status.is_over = hand_over(ingest) && closes;
     return status;
 }
 
