@@ -8,7 +8,7 @@ setup() {
     use_folder
     mkfifo orders
     # The other end has to be opened, too, before either can go on.
-    mock_cluster 3 impressions:3 clicks:2 installs:1 late:2 dead:2 snapshots:2 <orders >answers 2>&1 3>&- &
+    mock_cluster 3 impressions:3 clicks:2 installs:1 late:2 dead:2 snapshots:2 examples:2 <orders >answers 2>&1 3>&- &
     cluster=$!
     exec 7>orders
     wait_until grep -q : answers
@@ -178,7 +178,8 @@ essence() { # NAME
     order "leader dead 0 3" "leader dead 1 3" "leader late 0 3" "leader late 1 3"
     simulate
     order "down 3"
-    follow waiting -o snapshot.every=6h -o snapshot.topic=snapshots
+    follow waiting -o snapshot.every=6h -o snapshot.topic=snapshots -o output.examples=on \
+        -o output.examples_topic=examples
     wait_until has_read "$(n_records impressions clicks installs)"
     wait_until has_counted 2 espalier_snapshots_taken_total
     wait_until says_in_log waiting "not published yet.*has not acknowledged all that was written before"
@@ -188,6 +189,7 @@ essence() { # NAME
     [ "$(n_records snapshots)" -gt 0 ]
     stop
     [ "$(jq '[.counters[].dead] | add' waiting.json)" = "$(n_keys dead)" ]
+    [ "$(jq .examples_written waiting.json)" = "$(n_keys examples)" ]
 }
 
 @test "a topic that the brokers do not know for a while is waited for, one that may not be read is said" {

@@ -143,20 +143,21 @@ static enum esp_status make_features(struct learning *learning,
 }
 
 static enum esp_status write_examples(struct learning *learning,
-                                      const struct esp_example_batch *batch, struct esp_error *err)
+                                      const struct esp_example_batch *batch, size_t first, size_t n,
+                                      struct esp_error *err)
 {
     if (!learning->run->config->options.write_examples)
         return ESP_OK;
-    for (size_t i = 0; i < batch->n; i++) {
+    for (size_t i = first; i < first + n; i++) {
         enum esp_status status = outputs_write_example(learning->outputs, &batch->examples[i], err);
         if (status != ESP_OK)
             return status;
     }
-    learning->status.examples_written += batch->n;
+    learning->status.examples_written += n;
     return ESP_OK;
 }
 
-/* Learns examples [first, first + n) of the batch, between which no boundary is. */
+/* Learns and writes examples [first, first + n) of the batch, between which no boundary is. */
 static enum esp_status learn_part(struct learning *learning, const struct esp_example_batch *batch,
                                   size_t first, size_t n, struct esp_error *err)
 {
@@ -168,7 +169,9 @@ static enum esp_status learn_part(struct learning *learning, const struct esp_ex
                                   &learning->rows, err);
         run_beat(learning->run, RUN_LEARNING);
     }
-    return status == ESP_OK ? measuring_check(&learning->measuring, err) : status;
+    if (status == ESP_OK)
+        status = measuring_check(&learning->measuring, err);
+    return status == ESP_OK ? write_examples(learning, batch, first, n, err) : status;
 }
 
 static enum esp_status close_batches(struct learning *learning, struct esp_error *err)
@@ -179,7 +182,8 @@ static enum esp_status close_batches(struct learning *learning, struct esp_error
     return status;
 }
 
-/* A boundary closes the batches; then everything due before it is learned, and nothing else. */
+/* A boundary closes the batches; then everything due before it is learned and written, and nothing
+ * else. */
 static enum esp_status cross_boundary(struct learning *learning, int64_t due_us,
                                       struct esp_error *err)
 {
@@ -210,7 +214,7 @@ static enum esp_status learn(struct learning *learning, const struct esp_example
     if (status == ESP_OK)
         status = learn_part(learning, batch, first, batch->n - first, err);
     learning->status.examples += batch->n;
-    return status == ESP_OK ? write_examples(learning, batch, err) : status;
+    return status;
 }
 
 /* The next batch, or NULL at the end. In a lull what was learned last is published. */

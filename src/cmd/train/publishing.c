@@ -102,27 +102,6 @@ static enum esp_status open_publisher(struct publishing *publishing, struct esp_
     return esp_publisher_new(&config, &publishing->publisher, err);
 }
 
-/*
- * Until the broker has acknowledged what was written before. False: the run is told to stop, or
- * fails for a record that was not delivered, which its thread says.
- */
-static bool wait_for_outputs(struct publishing *publishing, const struct fences *fences)
-{
-    bool done = publishing->log == NULL;
-    int64_t began_us = run_clock_us();
-    const struct timespec pause = {.tv_nsec = (long)(look_every_us * 1000)};
-    while (!done) {
-        if (fences_settled(fences, &done, NULL) != ESP_OK || has_lost_patience(publishing))
-            return false;
-        if (done)
-            break;
-        if (run_clock_us() - began_us >= retry_every_us)
-            say_not_yet(publishing, "the broker has not acknowledged all that was written before");
-        nanosleep(&pause, NULL);
-    }
-    return true;
-}
-
 /* Until it is published, refused for its content, or the run is told to stop. */
 static enum esp_status publish_or_retry(struct publishing *publishing,
                                         const struct esp_publication *what,
@@ -169,6 +148,9 @@ static void note_result(struct publishing *publishing, const struct publication 
     if (status != ESP_OK)
         esp_log(ESP_ERROR, "a snapshot is not published", "model", model, "snapshot", number, "why",
                 err->text, NULL);
+    else if (result == ESP_PUBLISH_STOPPED && err->status != ESP_OK)
+        esp_log(ESP_WARN, "a snapshot is not published: what was written before it did not arrive",
+                "model", model, "snapshot", number, "why", err->text, NULL);
     else if (result == ESP_PUBLISH_STOPPED)
         esp_log(ESP_WARN,
                 run->config->has_checkpoints
@@ -197,6 +179,13 @@ static enum esp_status hash_file(const char *path, uint64_t size, uint64_t *out,
     return status;
 }
 
+/* The file is not even looked at. */
+static void give_up(struct publishing *publishing, const struct publication *publication,
+                    const struct esp_error *why)
+{
+    note_result(publishing, publication, ESP_OK, ESP_PUBLISH_STOPPED, why);
+}
+
 /* True if it was dealt with; false: it was given up for now. */
 static bool publish_one(struct publishing *publishing, const struct publication *publication)
 {
@@ -204,12 +193,6 @@ static bool publish_one(struct publishing *publishing, const struct publication 
     struct esp_snapshot_info info = {.manifest_json = NULL};
     enum esp_publish_result result = ESP_PUBLISH_STOPPED;
     uint64_t checksum = 0;
-    if (has_lost_patience(publishing) ||
-        !wait_for_outputs(publishing, &publication->crossing.fences)) {
-        /* the file is not even looked at */
-        note_result(publishing, publication, ESP_OK, result, &err);
-        return false;
-    }
     enum esp_status status = esp_snapshot_peek(publication->path, &info, &err);
     if (status == ESP_OK)
         status = hash_file(publication->path, info.size, &checksum, &err);
@@ -287,11 +270,9 @@ static void drop_outdated(struct publishing *publishing)
     publishing->n_waiting = n_kept;
 }
 
-/* The oldest that waits, no longer waiting; NULL: none does. */
+/* The oldest that waits, no longer waiting. */
 static struct publication *take_oldest(struct publishing *publishing)
 {
-    if (publishing->n_waiting == 0)
-        return NULL;
     struct publication *oldest = publishing->waiting[0];
     publishing->n_waiting--;
     memmove(publishing->waiting, publishing->waiting + 1,
@@ -299,16 +280,44 @@ static struct publication *take_oldest(struct publishing *publishing)
     return oldest;
 }
 
+/* Whether the broker has still to acknowledge what was written before the oldest. *why: it never
+ * will, as the thread that wrote it says, too. */
+static bool waits_for_outputs(const struct publishing *publishing, struct esp_error *why)
+{
+    const struct publication *oldest = publishing->waiting[0];
+    bool done = false;
+    return fences_settled(&oldest->crossing.fences, &done, why) == ESP_OK && !done;
+}
+
+/* Newer ones may come meanwhile, and make the oldest outdated. */
+static void wait_for_outputs(struct publishing *publishing)
+{
+    const struct timespec pause = {.tv_nsec = (long)(look_every_us * 1000)};
+    int64_t now_us = run_clock_us();
+    if (publishing->waits_since_us == 0)
+        publishing->waits_since_us = now_us;
+    if (now_us - publishing->waits_since_us >= retry_every_us)
+        say_not_yet(publishing, "the broker has not acknowledged all that was written before");
+    nanosleep(&pause, NULL);
+}
+
 static void *publishing_main(void *context)
 {
     struct publishing *publishing = context;
     while (gather(publishing)) {
+        struct esp_error why = {0};
         run_beat(publishing->run, RUN_PUBLISHING);
         drop_outdated(publishing);
-        struct publication *oldest = take_oldest(publishing);
-        if (oldest == NULL)
+        bool gives_up = has_lost_patience(publishing);
+        if (!gives_up && waits_for_outputs(publishing, &why)) {
+            wait_for_outputs(publishing);
             continue;
-        bool is_done = publish_one(publishing, oldest);
+        }
+        publishing->waits_since_us = 0;
+        struct publication *oldest = take_oldest(publishing);
+        bool is_done = !gives_up && why.status == ESP_OK && publish_one(publishing, oldest);
+        if (gives_up || why.status != ESP_OK)
+            give_up(publishing, oldest, &why);
         if (is_done || !publishing->run->config->has_checkpoints)
             forget(oldest);
         else
@@ -466,7 +475,7 @@ enum esp_status publishing_take(void *context, size_t model, int64_t number, con
     enum esp_status status =
         crossings_find(&run->crossings, number * run->config->options.snapshot_every_us,
                        &publication->crossing, err);
-    if (status == ESP_OK && publishing->outputs != NULL)
+    if (status == ESP_OK && publishing->log != NULL && publishing->outputs != NULL)
         status = outputs_fence(publishing->outputs, &publication->crossing.fences, err);
     if (status == ESP_OK)
         status = give_second_name(path, publication->path, err);

@@ -11,7 +11,8 @@
  *
  * On Kafka a snapshot is published once the broker has acknowledged what was written of records
  * that a run which begins with it does not read again: nothing else would bring that back if the
- * state folder were lost with this process. A folder is read again from its first record.
+ * state folder were lost with this process. A folder is read again from its first record, and needs
+ * no such fences.
  *
  * A file that waits has a second name in the folder, which goes when it was dealt with. So a run
  * that begins again knows what its predecessor had still to do: of what the checkpoint says was
@@ -69,7 +70,8 @@ struct publishing {
     struct handed handed[MOST_HANDED]; /* (n_handed) the learning thread's: the last ones, the
                                           newest last; whatever still waits is among them */
     size_t n_handed;
-    int64_t said_us; /* monotonic; when a broker that is away was last mentioned */
+    int64_t waits_since_us; /* monotonic; for outputs before the oldest; 0: it does not */
+    int64_t said_us;        /* monotonic; when a broker that is away was last mentioned */
 };
 
 /* outputs  the learning thread's; NULL: it has none. All are borrowed. */
