@@ -5,7 +5,6 @@
 #include <argp.h>
 #include <errno.h>
 #include <string.h>
-#include <sysexits.h>
 
 #include "cmd/command.h"
 #include "cmd/config/arguments.h"
@@ -333,12 +332,11 @@ static enum esp_status check_all(struct config *config, struct inputs *inputs,
 int cmd_check(int argc, char **argv)
 {
     struct check_arguments arguments = {0};
-    argp_err_exit_status = EX_USAGE;
-    if (argp_parse(&check_argp, argc, argv, 0, NULL, &arguments) != 0)
-        return EX_USAGE;
+    struct esp_error err = {0};
+    if (parse_arguments(&check_argp, argc, argv, &arguments, &err) != ESP_OK)
+        return exit_with(&err);
     struct config config = {0};
     struct inputs inputs = {0};
-    struct esp_error err = {0};
     enum esp_status status = check_all(&config, &inputs, &arguments, &err);
     if (status == ESP_OK)
         puts("ready");

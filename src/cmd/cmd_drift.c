@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sysexits.h>
 
 #include "cmd/command.h"
 #include "cmd/config/arguments.h"
@@ -451,9 +450,8 @@ int cmd_drift(int argc, char **argv)
     struct drift_store store = {0};
     struct drift_counts counts;
     struct esp_error err = {0};
-    argp_err_exit_status = EX_USAGE;
-    if (argp_parse(&drift_argp, argc, argv, 0, NULL, &arguments) != 0)
-        return EX_USAGE;
+    if (parse_arguments(&drift_argp, argc, argv, &arguments, &err) != ESP_OK)
+        return exit_with(&err);
     enum esp_status status = open_source(&source, &arguments, &err);
     if (status == ESP_OK)
         status = choose_records(&source, &arguments, &store, &counts, &err);

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include "cmd/command.h"
+#include "cmd/config/arguments.h"
 #include "cmd/run/long_run.h"
 #include "cmd/run/stop.h"
 #include "cmd/run/supervise.h"
@@ -275,14 +275,13 @@ static int score_run(struct score *score, struct supervise *supervise)
 int cmd_score(int argc, char **argv)
 {
     struct score_arguments arguments = {.run.read_batch = READ_BATCH};
-    argp_err_exit_status = EX_USAGE;
-    if (argp_parse(&score_argp, argc, argv, 0, NULL, &arguments) != 0)
-        return EX_USAGE;
+    struct esp_error err = {0};
+    if (parse_arguments(&score_argp, argc, argv, &arguments, &err) != ESP_OK)
+        return exit_with(&err);
     struct score *score = calloc(1, sizeof *score);
     if (score == NULL)
         return exit_with(&(struct esp_error){ESP_ENOMEM, "out of memory for a scoring run"});
     score->arguments = &arguments;
-    struct esp_error err = {0};
     struct supervise supervise;
     supervise_init(&supervise, &(struct supervise_config){.run = &score->run,
                                                           .n_threads = N_SCORE_THREADS,

@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include "cmd/command.h"
@@ -521,11 +520,10 @@ int cmd_snapshot(int argc, char **argv)
     } verbs[] = {{"list", do_list},     {"show", do_show},     {"fetch", do_fetch},
                  {"verify", do_verify}, {"export", do_export}, {"retire", do_retire}};
     struct snapshot_arguments arguments = {0};
-    argp_err_exit_status = EX_USAGE;
-    if (argp_parse(&snapshot_argp, argc, argv, 0, NULL, &arguments) != 0)
-        return EX_USAGE;
-    struct work work = {.arguments = &arguments};
     struct esp_error err = {0};
+    if (parse_arguments(&snapshot_argp, argc, argv, &arguments, &err) != ESP_OK)
+        return exit_with(&err);
+    struct work work = {.arguments = &arguments};
     enum esp_status status = open_work(&work, &err);
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (status == ESP_OK && strcmp(arguments.verb, verbs[i].verb) == 0)

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include "cmd/command.h"
@@ -143,14 +142,13 @@ static int train_run(struct train *train, struct supervise *supervise)
 int cmd_train(int argc, char **argv)
 {
     struct run_arguments arguments = {.read_batch = READ_BATCH};
-    argp_err_exit_status = EX_USAGE;
-    if (argp_parse(&train_argp, argc, argv, 0, NULL, &arguments) != 0)
-        return EX_USAGE;
+    struct esp_error err = {0};
+    if (parse_arguments(&train_argp, argc, argv, &arguments, &err) != ESP_OK)
+        return exit_with(&err);
     struct train *train = calloc(1, sizeof *train);
     if (train == NULL)
         return exit_with(&(struct esp_error){ESP_ENOMEM, "out of memory for a training run"});
     train->arguments = &arguments;
-    struct esp_error err = {0};
     struct supervise supervise;
     supervise_init(&supervise, &(struct supervise_config){.run = &train->run,
                                                           .n_threads = N_RUN_THREADS,

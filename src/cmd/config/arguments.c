@@ -49,6 +49,15 @@ void common_arguments_release(struct common_arguments *arguments)
     arguments->overrides = NULL;
 }
 
+enum esp_status parse_arguments(const struct argp *argp, int argc, char **argv, void *input,
+                                struct esp_error *err)
+{
+    argp_err_exit_status = EX_USAGE;
+    if (argp_parse(argp, argc, argv, 0, NULL, input) == 0)
+        return ESP_OK;
+    return esp_fail(err, ESP_ENOMEM, "out of memory for the command line");
+}
+
 static void print_problem(void *context, const char *line)
 {
     (void)context;

@@ -24,6 +24,11 @@ struct common_arguments {
 extern const struct argp common_argp;
 void common_arguments_release(struct common_arguments *arguments);
 
+/* Parses a command's line; what is wrong with that is said, and ends the process with EX_USAGE.
+ * Errors: ESP_ENOMEM. */
+enum esp_status parse_arguments(const struct argp *argp, int argc, char **argv, void *input,
+                                struct esp_error *err);
+
 /*
  * Loads the configuration and prints each of its problems as one line on stderr.
  * Errors: as config_load().
