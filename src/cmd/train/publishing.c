@@ -270,9 +270,11 @@ static void drop_outdated(struct publishing *publishing)
     publishing->n_waiting = n_kept;
 }
 
-/* The oldest that waits, no longer waiting. */
+/* The oldest that waits, no longer waiting; NULL: none does. */
 static struct publication *take_oldest(struct publishing *publishing)
 {
+    if (publishing->n_waiting == 0)
+        return NULL;
     struct publication *oldest = publishing->waiting[0];
     publishing->n_waiting--;
     memmove(publishing->waiting, publishing->waiting + 1,
@@ -284,6 +286,8 @@ static struct publication *take_oldest(struct publishing *publishing)
  * will, as the thread that wrote it says, too. */
 static bool waits_for_outputs(const struct publishing *publishing, struct esp_error *why)
 {
+    if (publishing->n_waiting == 0)
+        return false;
     const struct publication *oldest = publishing->waiting[0];
     bool done = false;
     return fences_settled(&oldest->crossing.fences, &done, why) == ESP_OK && !done;
@@ -315,6 +319,8 @@ static void *publishing_main(void *context)
         }
         publishing->waits_since_us = 0;
         struct publication *oldest = take_oldest(publishing);
+        if (oldest == NULL)
+            continue;
         bool is_done = !gives_up && why.status == ESP_OK && publish_one(publishing, oldest);
         if (gives_up || why.status != ESP_OK)
             give_up(publishing, oldest, &why);
