@@ -14,8 +14,8 @@
 
 #include "cmd/command.h"
 #include "cmd/config/arguments.h"
+#include "cmd/snapshot_print.h"
 #include "cmd/topics/inputs.h"
-#include "cmd/topics/snapshot_print.h"
 #include "cmd/topics/snapshot_topic.h"
 #include "core/logger.h"
 #include "snapshot/publisher.h"

@@ -321,9 +321,11 @@ static void *publishing_main(void *context)
         struct publication *oldest = take_oldest(publishing);
         if (oldest == NULL)
             continue;
-        bool is_done = !gives_up && why.status == ESP_OK && publish_one(publishing, oldest);
+        bool is_done = false;
         if (gives_up || why.status != ESP_OK)
             give_up(publishing, oldest, &why);
+        else
+            is_done = publish_one(publishing, oldest);
         if (is_done || !publishing->run->config->has_checkpoints)
             forget(oldest);
         else

@@ -1,5 +1,5 @@
 /* snapshot_print.c - see snapshot_print.h. */
-#include "cmd/topics/snapshot_print.h"
+#include "cmd/snapshot_print.h"
 
 #include <inttypes.h>
 #include <jansson.h>

@@ -1,6 +1,6 @@
 /* snapshot_print.h - what `espalier snapshot` prints to stdout. */
-#ifndef ESP_CMD_TOPICS_SNAPSHOT_PRINT_H
-#define ESP_CMD_TOPICS_SNAPSHOT_PRINT_H
+#ifndef ESP_CMD_SNAPSHOT_PRINT_H
+#define ESP_CMD_SNAPSHOT_PRINT_H
 
 #include "snapshot/follower.h"
 #include "snapshot/snapshot.h"
